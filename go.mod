@@ -1,0 +1,3 @@
+module github.com/clerkproxy/clerkproxy
+
+go 1.26
