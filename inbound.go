@@ -1,0 +1,118 @@
+package clerkproxy
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+)
+
+// inboundHeader copies the headers of the Frontend API's answer.
+func (p *Proxy) inboundHeader(h http.Header, resp *http.Response, requested *url.URL, x *exchange) {
+	copyHeader(h, resp.Header)
+	if locations := resp.Header["Location"]; len(locations) > 0 {
+		rewritten := make([]string, len(locations))
+		for i, location := range locations {
+			rewritten[i] = p.rewriteLocation(location, requested, x.proxyURL)
+		}
+		h["Location"] = rewritten
+	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // or the server guesses one from the body
+	}
+	for name := range resp.Trailer {
+		if name != "Clerk-Secret-Key" {
+			h.Add("Trailer", name)
+		}
+	}
+}
+
+// copyHeader copies the headers that are not for one connection only. An
+// answer that echoes the request must not hand out the secret key.
+func copyHeader(dst, src http.Header) {
+	nominated := src["Connection"]
+	for name, values := range src {
+		if isHopByHop(name) || len(nominated) > 0 && nominates(nominated, name) || name == "Clerk-Secret-Key" {
+			continue
+		}
+		dst[name] = values
+	}
+}
+
+// copyTrailer copies the trailers, known once the body has been read.
+func copyTrailer(h http.Header, flusher interface{ Flush() error }, resp *http.Response) {
+	if len(resp.Trailer) == 0 {
+		return
+	}
+	// Trailers need chunks, which a short answer does without unless flushed.
+	_ = flusher.Flush()
+	announced := h["Trailer"]
+	for name, values := range resp.Trailer {
+		if isHopByHop(name) || name == "Clerk-Secret-Key" {
+			continue
+		}
+		if !nominates(announced, name) {
+			name = http.TrailerPrefix + name
+		}
+		h[name] = values
+	}
+}
+
+// rewriteLocation brings a redirect to the Frontend API back under the proxy,
+// and leaves any other as it is.
+func (p *Proxy) rewriteLocation(location string, requested *url.URL, proxyURL string) string {
+	ref, err := url.Parse(location)
+	if err != nil || location == "" || ref.Opaque != "" || ref.User != nil {
+		return location
+	}
+	base := *requested
+	if base.Opaque != "" {
+		// The path could not be parsed; it is its text that counts here.
+		base.Path, base.Opaque = strings.TrimPrefix(base.Opaque, "//"+base.Host), ""
+	}
+	u := base.ResolveReference(ref)
+	if u.Scheme != "https" && u.Scheme != "http" || forwarded.CanonicalHost(u.Host, u.Scheme) != p.target.host {
+		return location
+	}
+	path, ok := strings.CutPrefix(u.EscapedPath(), p.target.path)
+	if !ok || path != "" && path[0] != '/' {
+		return location
+	}
+	u.Scheme, u.Host, u.Path, u.RawPath = "", "", "", ""
+	return proxyURL + path + u.String()
+}
+
+// buffers hold what travels through copyBody.
+var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// copyBody copies the answer's body as it arrives.
+func copyBody(w io.Writer, flusher interface{ Flush() error }, resp *http.Response, idle *watchdog) error {
+	buf := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(buf)
+	remaining := resp.ContentLength
+	for {
+		n, readErr := resp.Body.Read(buf[:])
+		if n > 0 {
+			idle.moved()
+			if _, err := w.Write(buf[:n]); err != nil {
+				return err
+			}
+			// The end of a body of known length is flushed by the server,
+			// along with what it has to say after it.
+			if remaining -= int64(n); remaining != 0 {
+				if err := flusher.Flush(); err != nil {
+					return err
+				}
+			}
+		}
+		if readErr == io.EOF {
+			return nil
+		}
+		if readErr != nil {
+			return readErr
+		}
+	}
+}

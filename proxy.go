@@ -1,0 +1,153 @@
+package clerkproxy
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/instance"
+)
+
+// A Proxy forwards requests under its path to Clerk's Frontend API. It is safe
+// for concurrent use. Make one with [New].
+type Proxy struct {
+	inst      instance.Instance
+	secretKey []string
+	origin    string // of an absolute proxy URL; empty: each request's own
+	path      string
+	target    target
+	enabled   func(*url.URL) bool
+	hosts     forwarded.HostSet
+	policy    forwarded.Policy
+	transport http.RoundTripper
+	idle      time.Duration
+	log       *slog.Logger
+}
+
+// Path is the path under which the proxy answers, without a trailing slash.
+func (p *Proxy) Path() string { return p.path }
+
+// Keys returns the publishable and the secret key that the proxy was configured
+// with, so that what works beside it needs no configuration of its own. The
+// secret key is a secret: do not log it.
+func (p *Proxy) Keys() (publishable, secret string) {
+	return p.inst.PublishableKey, p.secretKey[0]
+}
+
+// PublicURL is the URL of a request as the browser sees it: with the scheme and
+// host that trusted proxies report, or else the request's own. It is nil when
+// the request names no valid host, or one that Config.Hosts does not accept.
+func (p *Proxy) PublicURL(r *http.Request) *url.URL {
+	source := p.policy.Source(r)
+	if source.Host == "" || !p.hosts.Accepts(source.Host, source.Scheme) {
+		return nil
+	}
+	return publicURL(r, source)
+}
+
+// ProxyURL is the absolute URL under which browsers find the proxy on the
+// request's own origin, without a trailing slash, such as
+// https://app.dev/__clerk. It is empty where the proxy is not used: for a
+// development instance, where Config.Enabled says no, and where
+// [Proxy.PublicURL] is nil. The request can be any, not only one of Clerk's.
+func (p *Proxy) ProxyURL(r *http.Request) string {
+	if !p.inst.Live {
+		return ""
+	}
+	public := p.PublicURL(r)
+	if public == nil || p.enabled != nil && !p.enabled(public) {
+		return ""
+	}
+	if p.origin != "" {
+		return p.origin + p.path
+	}
+	return public.Scheme + "://" + public.Host + p.path
+}
+
+// Middleware answers the requests that are Clerk's and passes on all others:
+// those that are not under the proxy's path, those for which Config.Enabled
+// says no, and, for a development instance, all.
+func (p *Proxy) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x, err := p.match(r)
+		switch err {
+		case nil:
+			p.forward(w, r, x)
+		case errPathMismatch, errNotEnabled, errDevelopment:
+			next.ServeHTTP(w, r)
+		default:
+			err.write(w)
+		}
+	})
+}
+
+// ServeHTTP forwards a request that is under the proxy's path. It answers 400
+// proxy_path_mismatch to any other, so that a proxy mounted at the wrong place
+// is noticed.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x, err := p.match(r)
+	if err != nil {
+		err.write(w)
+		return
+	}
+	p.forward(w, r, x)
+}
+
+// match decides whether a request is forwarded, and to what.
+func (p *Proxy) match(r *http.Request) (exchange, *proxyError) {
+	path := escapedPath(r.URL)
+	rest, ok := strings.CutPrefix(path, p.path)
+	if !ok || rest != "" && rest[0] != '/' {
+		return exchange{}, errPathMismatch
+	}
+	if !p.inst.Live {
+		return exchange{}, errDevelopment
+	}
+	x := exchange{source: p.policy.Source(r), rest: rest}
+	if x.source.Host == "" {
+		return exchange{}, errInvalidHost
+	}
+	if p.enabled != nil && !p.enabled(publicURL(r, x.source)) {
+		return exchange{}, errNotEnabled
+	}
+	if !p.hosts.Accepts(x.source.Host, x.source.Scheme) {
+		return exchange{}, errHostNotAccepted
+	}
+	// The answer to TRACE is the request itself, with the secret key in it.
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		return exchange{}, errMethod
+	}
+	x.proxyURL = p.origin + p.path
+	if p.origin == "" {
+		x.proxyURL = x.source.Origin() + p.path
+	}
+	return x, nil
+}
+
+// An exchange is what the proxy knows of a request that it forwards.
+type exchange struct {
+	source   forwarded.Source
+	proxyURL string // public, without a trailing slash
+	rest     string // of the escaped path, after the proxy's own
+}
+
+func publicURL(r *http.Request, source forwarded.Source) *url.URL {
+	u := *r.URL
+	u.Scheme, u.Host, u.User = source.Scheme, source.Host, nil
+	return &u
+}
+
+// escapedPath is the path as it was sent. url.URL.EscapedPath would re-encode a
+// path that holds a character it thinks should have been escaped.
+func escapedPath(u *url.URL) string {
+	if u.RawPath != "" {
+		// A handler in front may have changed Path alone; then RawPath is void.
+		if p, err := url.PathUnescape(u.RawPath); err == nil && p == u.Path {
+			return u.RawPath
+		}
+	}
+	return u.EscapedPath()
+}
