@@ -151,7 +151,7 @@ func New(c Config) (*Proxy, error) {
 		enabled:   c.Enabled,
 		policy:    forwarded.Policy{Trusted: c.TrustedProxies},
 		transport: c.Transport,
-		idle:      timeout(c.IdleTimeout, 2*time.Minute),
+		idle:      upstream.Timeout(c.IdleTimeout, 2*time.Minute),
 		log:       cmp.Or(c.Logger, slog.Default()),
 	}
 
@@ -227,19 +227,11 @@ func (c *Config) keys(fail func(field, variable, format string, args ...any)) (i
 func (c *Config) upstream() upstream.Config {
 	return upstream.Config{
 		RootCAs:               c.RootCAs,
-		DialTimeout:           timeout(c.DialTimeout, 10*time.Second),
-		TLSHandshakeTimeout:   timeout(c.TLSHandshakeTimeout, 10*time.Second),
-		ResponseHeaderTimeout: timeout(c.ResponseHeaderTimeout, 30*time.Second),
-		IdleConnTimeout:       timeout(c.IdleConnTimeout, 90*time.Second),
+		DialTimeout:           c.DialTimeout,
+		TLSHandshakeTimeout:   c.TLSHandshakeTimeout,
+		ResponseHeaderTimeout: c.ResponseHeaderTimeout,
+		IdleConnTimeout:       c.IdleConnTimeout,
 	}
-}
-
-// timeout is what a duration of the configuration means; 0 is no limit.
-func timeout(configured, standard time.Duration) time.Duration {
-	if configured < 0 {
-		return 0
-	}
-	return cmp.Or(configured, standard)
 }
 
 // parseProxyURL splits a proxy URL into its origin, empty for a mere path, and

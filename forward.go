@@ -253,7 +253,7 @@ type informational struct {
 func (i *informational) pass(code int, header textproto.MIMEHeader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.over {
+	if i.over || code == http.StatusContinue { // 100 is between the upstream and us
 		return nil
 	}
 	h := i.w.Header()

@@ -88,31 +88,43 @@ func (p *Proxy) rewriteLocation(location string, requested *url.URL, proxyURL st
 // buffers hold what travels through copyBody.
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// copyBody copies the answer's body as it arrives.
+// copyBody copies the answer's body as it arrives. What is there is sent before
+// anything more is waited for, the headers too.
 func copyBody(w io.Writer, flusher interface{ Flush() error }, resp *http.Response, idle *watchdog) error {
+	if resp.Body == http.NoBody {
+		return nil
+	}
 	buf := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buf)
-	remaining := resp.ContentLength
-	for {
+	// The end of a body of known length is flushed by the server, along with
+	// what it has to say after it.
+	for remaining := resp.ContentLength; ; {
+		if remaining != 0 && !atHand(resp.Body) {
+			if err := flusher.Flush(); err != nil {
+				return err
+			}
+		}
 		n, readErr := resp.Body.Read(buf[:])
 		if n > 0 {
 			idle.moved()
 			if _, err := w.Write(buf[:n]); err != nil {
 				return err
 			}
-			// The end of a body of known length is flushed by the server,
-			// along with what it has to say after it.
-			if remaining -= int64(n); remaining != 0 {
-				if err := flusher.Flush(); err != nil {
-					return err
-				}
-			}
+			remaining -= int64(n)
 		}
 		if readErr == io.EOF {
 			return nil
 		}
 		if readErr != nil {
+			_ = flusher.Flush() // what did arrive
 			return readErr
 		}
 	}
+}
+
+// atHand reports whether the body's next bytes have already arrived, as far as
+// the transport tells.
+func atHand(body io.Reader) bool {
+	b, ok := body.(interface{ Buffered() int })
+	return ok && b.Buffered() > 0
 }

@@ -1,0 +1,231 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"os"
+	"syscall"
+	"time"
+)
+
+// maxResponseHeader limits the headers of an answer, those of informational
+// answers before it included.
+const maxResponseHeader = 1 << 20
+
+var (
+	errHeaderTooLarge = errors.New("upstream: the answer's headers are too large")
+	errClosedIdle     = errors.New("upstream: the connection was closed while it was idle")
+)
+
+// A conn is one HTTP/1.1 connection of the lane. The goroutine that has a
+// request writes it and reads its answer; there is no other.
+type conn struct {
+	lane *lane
+	net  net.Conn // as it is written and read: TLS, if the origin has it
+	peek func() (open bool)
+	br   *bufio.Reader
+	out  []byte // the request as it is being put together
+
+	since time.Time // of the dial
+	idle  time.Time // since when nothing was asked
+
+	limit  int64 // of what may still be read of headers; negative: none
+	silent bool  // nothing of an answer has been read
+}
+
+func newConn(l *lane, c net.Conn, peek func() bool) *conn {
+	now := time.Now()
+	cn := &conn{lane: l, net: c, peek: peek, since: now, idle: now}
+	cn.br = bufio.NewReaderSize(cn, 8<<10)
+	return cn
+}
+
+// Read is what the buffered reader reads from.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.limit == 0 {
+		return 0, errHeaderTooLarge
+	}
+	if c.limit > 0 && int64(len(b)) > c.limit {
+		b = b[:c.limit]
+	}
+	n, err := c.net.Read(b)
+	if c.limit > 0 {
+		c.limit -= int64(n)
+	}
+	if n > 0 {
+		c.silent = false
+	}
+	return n, err
+}
+
+// roundTrip sends a request and reads the headers of its answer. The body of the
+// answer gives the connection back to the lane. On an error the connection is
+// closed.
+func (c *conn) roundTrip(req *http.Request, body []byte) (resp *http.Response, err error) {
+	ctx := req.Context()
+	// The connection is the only thing that may block; closing its time window
+	// is how a cancelled request leaves it.
+	stop := context.AfterFunc(ctx, func() { _ = c.net.SetDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if err != nil {
+			stop()
+			c.close()
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+		}
+	}()
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{Conn: c.net, Reused: c.since != c.idle, WasIdle: true, IdleTime: time.Since(c.idle)})
+	}
+
+	c.silent, c.limit = true, maxResponseHeader
+	c.out = appendRequest(c.out[:0], req, body)
+	_, err = c.net.Write(c.out)
+	if trace != nil && trace.WroteRequest != nil {
+		trace.WroteRequest(httptrace.WroteRequestInfo{Err: err})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("upstream: write: %w", err)
+	}
+	if cap(c.out) > bufferedBody {
+		c.out = nil // one large request is not worth keeping the room for
+	}
+
+	if limit := c.lane.config.ResponseHeaderTimeout; limit > 0 {
+		_ = c.net.SetReadDeadline(time.Now().Add(limit))
+	}
+	resp, err = c.readHeader(req, trace)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.net.SetReadDeadline(time.Time{})
+	if ctx.Err() != nil { // and the deadline just set aside was its sign
+		return nil, ctx.Err()
+	}
+	c.limit = -1
+
+	b := &responseBody{body: resp.Body, conn: c, stop: stop, keep: !resp.Close && !req.Close && resp.StatusCode != http.StatusSwitchingProtocols}
+	if resp.Body == http.NoBody {
+		b.done(b.keep)
+		return resp, nil
+	}
+	resp.Body = b
+	return resp, nil
+}
+
+// readHeader reads the headers of the answer, and passes on those of
+// informational answers before it.
+func (c *conn) readHeader(req *http.Request, trace *httptrace.ClientTrace) (*http.Response, error) {
+	if trace != nil && trace.GotFirstResponseByte != nil {
+		if _, err := c.br.Peek(1); err == nil {
+			trace.GotFirstResponseByte()
+		}
+	}
+	for {
+		resp, err := http.ReadResponse(c.br, req)
+		if err != nil {
+			return nil, fmt.Errorf("upstream: read: %w", err)
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, nil
+		}
+		if trace != nil && trace.Got1xxResponse != nil {
+			if err := trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header)); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// hungUp reports whether an error of roundTrip means that the upstream had
+// closed the connection, as it may at any time.
+func (c *conn) hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
+}
+
+// usable reports whether the connection can carry another request. A request
+// that must not be sent twice is sent only where the upstream has not hung up;
+// for any other, a look at a connection used a moment ago would cost more than
+// it saves.
+func (c *conn) usable(mustNotFail bool) bool {
+	now := time.Now()
+	limit := c.lane.config
+	if limit.IdleConnTimeout > 0 && now.Sub(c.idle) > limit.IdleConnTimeout || now.Sub(c.since) > maxConnAge {
+		return false
+	}
+	if !mustNotFail && now.Sub(c.idle) < time.Second {
+		return true
+	}
+	if c.peek() {
+		return true
+	}
+	// Something is there to be read. After a TLS handshake that may be session
+	// tickets, which are read without a byte of data coming of it.
+	if !c.lane.origin.tls() {
+		return false
+	}
+	_ = c.net.SetReadDeadline(now.Add(time.Millisecond))
+	n, err := c.net.Read(make([]byte, 1))
+	_ = c.net.SetReadDeadline(time.Time{})
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func (c *conn) close() { _ = c.net.Close() }
+
+// responseBody gives the connection back when the body has been read to its end.
+type responseBody struct {
+	body io.ReadCloser
+	conn *conn // nil once given back or closed
+	stop func() bool
+	keep bool
+}
+
+func (b *responseBody) Read(p []byte) (int, error) {
+	if b.conn == nil {
+		return b.body.Read(p) // at its end
+	}
+	n, err := b.body.Read(p)
+	if err != nil {
+		b.done(b.keep && err == io.EOF)
+	}
+	return n, err
+}
+
+// Buffered is how many bytes of the body have arrived and wait to be read.
+func (b *responseBody) Buffered() int {
+	if b.conn == nil {
+		return 0
+	}
+	return b.conn.br.Buffered()
+}
+
+// Close closes the connection unless the body was read to its end: what is left
+// of it may be endless.
+func (b *responseBody) Close() error {
+	b.done(false)
+	return nil
+}
+
+func (b *responseBody) done(keep bool) {
+	c := b.conn
+	if c == nil {
+		return
+	}
+	b.conn = nil
+	// Bytes that nobody asked for would be taken for the next answer.
+	if !b.stop() || !keep || c.br.Buffered() > 0 {
+		c.close()
+		return
+	}
+	c.lane.put(c)
+}

@@ -1,0 +1,118 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// maxIdle is how many idle connections the lane keeps.
+	maxIdle = 256
+	// maxConnAge is how old a connection gets. New ones look the origin's
+	// address up anew, so a change of it is noticed after that time at most.
+	maxConnAge = 10 * time.Minute
+	// maxDialing is how many connections the lane opens at the same time.
+	maxDialing = 4
+)
+
+// A lane is a pool of HTTP/1.1 connections to one origin. The connection used
+// last is used next, so that those a quiet time leaves over grow idle and go.
+type lane struct {
+	origin Origin
+	config Config
+	dialer *net.Dialer
+	tls    *tls.Config
+
+	mu      sync.Mutex
+	idle    []*conn
+	dialing int
+}
+
+// take returns an idle connection, or nil. mustNotFail is true for a request
+// that cannot be tried again.
+func (l *lane) take(mustNotFail bool) *conn {
+	for {
+		l.mu.Lock()
+		n := len(l.idle)
+		if n == 0 {
+			l.mu.Unlock()
+			return nil
+		}
+		c := l.idle[n-1]
+		l.idle[n-1] = nil
+		l.idle = l.idle[:n-1]
+		l.mu.Unlock()
+		if c.usable(mustNotFail) {
+			return c
+		}
+		c.close()
+	}
+}
+
+func (l *lane) put(c *conn) {
+	c.idle = time.Now()
+	l.mu.Lock()
+	full := len(l.idle) >= maxIdle
+	if !full {
+		l.idle = append(l.idle, c)
+	}
+	l.mu.Unlock()
+	if full {
+		c.close()
+	}
+}
+
+// grow opens one more connection in the background.
+func (l *lane) grow() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dialing >= maxDialing {
+		return
+	}
+	l.dialing++
+	go func() { // ends within the time limits of dialing
+		c, err := l.dial()
+		l.mu.Lock()
+		l.dialing--
+		l.mu.Unlock()
+		if err == nil { // else the shared transport meets the same error, and tells
+			l.put(c)
+		}
+	}()
+}
+
+func (l *lane) dial() (*conn, error) {
+	raw, err := l.dialer.Dial("tcp", l.origin.addr())
+	if err != nil {
+		return nil, err
+	}
+	peek := peeker(raw)
+	if !l.origin.tls() {
+		return newConn(l, raw, peek), nil
+	}
+	ctx := context.Background()
+	if l.config.TLSHandshakeTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, l.config.TLSHandshakeTimeout)
+		defer cancel()
+	}
+	secure := tls.Client(raw, l.tls)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	return newConn(l, secure, peek), nil
+}
+
+func (l *lane) closeIdle() {
+	l.mu.Lock()
+	idle := l.idle
+	l.idle = nil
+	l.mu.Unlock()
+	for _, c := range idle {
+		c.close()
+	}
+}

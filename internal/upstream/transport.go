@@ -1,0 +1,255 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// A Transport is an [http.RoundTripper] for one origin.
+//
+// Most requests to the Frontend API are small, and a lone HTTP/1.1 connection
+// carries those at the least cost when the goroutine that has the request also
+// writes it and reads its answer: that is the lane, a pool of such connections.
+// What the lane cannot take goes to the shared transport of net/http, over
+// HTTP/2 where the origin speaks it: bodies that are large or of unknown length,
+// which need writing and reading at the same time, and whatever comes while the
+// lane has no idle connection. The lane then grows in the background, so that a
+// burst waits for no handshake, and steady traffic finds its way to the lane.
+type Transport struct {
+	origin Origin
+	config Config
+	shared *http.Transport
+	lane   *lane // nil where connections go through an egress proxy
+	wide   wide
+}
+
+// bufferedBody is the largest request body that is read whole before it is sent
+// on: it goes out in one write with the headers. Sign-in forms are far smaller.
+const bufferedBody = 16 << 10
+
+// RoundTrip sends a request to the origin. Like net/http's transport, it tries
+// again by itself when a pooled connection turns out to be closed and nothing
+// can have come of the request.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != t.origin.Scheme || req.URL.Host != t.origin.Host {
+		closeBody(req)
+		return nil, errors.New("upstream: the request is for another origin")
+	}
+	if t.lane == nil || !small(req) {
+		return t.wide.roundTrip(req)
+	}
+	if err := validate(req); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	body, err := readBody(req)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		c := t.lane.take(!replayable(req))
+		if c == nil {
+			t.lane.grow()
+			return t.wide.roundTrip(withBody(req, body))
+		}
+		resp, err := c.roundTrip(req, body)
+		if err == nil {
+			return resp, nil
+		}
+		// The connection may have been closed while it was idle. There is an
+		// end to this: each turn takes one from the pool for good.
+		if !c.silent || !c.hungUp(err) || !replayable(req) || req.Context().Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+// small reports whether the lane can take a request: written at once, then
+// answered.
+func small(req *http.Request) bool {
+	if req.Body == nil || req.Body == http.NoBody {
+		return true
+	}
+	return 0 <= req.ContentLength && req.ContentLength <= bufferedBody && req.Header["Expect"] == nil && req.Trailer == nil
+}
+
+// replayable reports whether a request may be sent twice without asking whom it
+// is for: its method is safe, RFC 9110 §9.2.1.
+func replayable(req *http.Request) bool {
+	return req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions
+}
+
+// readBody reads the small body of a request and closes it. Reading it may take
+// as long as the client likes, so the request's context is watched meanwhile.
+func readBody(req *http.Request) ([]byte, error) {
+	if req.Body == nil || req.Body == http.NoBody || req.ContentLength == 0 {
+		closeBody(req)
+		return nil, nil
+	}
+	type result struct {
+		body []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() { // ends with the body, or when the server closes it
+		body := make([]byte, req.ContentLength)
+		_, err := io.ReadFull(req.Body, body)
+		if err == nil {
+			// The length is the client's word; the body must end here.
+			var more [1]byte
+			if n, _ := req.Body.Read(more[:]); n > 0 {
+				err = errors.New("upstream: the body is longer than its length")
+			}
+		}
+		if cerr := req.Body.Close(); err == nil {
+			err = cerr
+		}
+		done <- result{body, err}
+	}()
+	select {
+	case r := <-done:
+		return r.body, r.err
+	case <-req.Context().Done():
+		return nil, context.Cause(req.Context())
+	}
+}
+
+func withBody(req *http.Request, body []byte) *http.Request {
+	if body == nil {
+		return req
+	}
+	again := *req
+	again.Body = io.NopCloser(bytes.NewReader(body))
+	again.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	return &again
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
+
+// CloseIdleConnections closes the connections that carry no request.
+func (t *Transport) CloseIdleConnections() {
+	if t.lane != nil {
+		t.lane.closeIdle()
+	}
+	t.wide.drop()
+	t.shared.CloseIdleConnections()
+}
+
+// wide is the shared transport with one HTTP/2 connection kept at hand while
+// there is traffic, so that the first requests after a quiet hour find it open.
+type wide struct {
+	origin    Origin
+	transport *http.Transport
+	timeout   time.Duration
+	attentive time.Duration // for how long after a request a connection is kept at hand
+
+	mu      sync.Mutex
+	conn    *http.ClientConn
+	dialing bool
+	off     bool // the origin does not speak HTTP/2
+	until   time.Time
+}
+
+func (w *wide) roundTrip(req *http.Request) (*http.Response, error) {
+	if conn := w.reserve(); conn != nil {
+		resp, err := conn.RoundTrip(req)
+		bodyless := req.Body == nil || req.Body == http.NoBody
+		if err == nil || conn.Err() == nil || !replayable(req) || !bodyless && req.GetBody == nil || req.Context().Err() != nil {
+			return resp, err
+		}
+		if req.GetBody != nil {
+			again := *req
+			if again.Body, err = req.GetBody(); err != nil {
+				return nil, err
+			}
+			req = &again
+		}
+	}
+	return w.transport.RoundTrip(req)
+}
+
+// reserve returns the connection at hand with room for one more request, or nil.
+func (w *wide) reserve() *http.ClientConn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.until = time.Now().Add(w.attentive)
+	if w.conn == nil {
+		w.dial()
+		return nil
+	}
+	if w.conn.Reserve() != nil {
+		return nil
+	}
+	return w.conn
+}
+
+// dial opens the connection in the background. mu is held.
+func (w *wide) dial() {
+	if w.off || w.dialing || w.origin.Scheme != "https" {
+		return
+	}
+	w.dialing = true
+	go func() { // ends within the time limit of a dial
+		ctx, cancel := context.WithTimeout(context.Background(), w.timeout)
+		defer cancel()
+		conn, err := w.transport.NewClientConn(ctx, w.origin.Scheme, w.origin.addr())
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.dialing = false
+		if err != nil {
+			return // the next request tries again
+		}
+		if conn.Available() <= 1 { // HTTP/1.1 carries one request at a time
+			w.off = true
+			_ = conn.Close()
+			return
+		}
+		w.conn = conn
+		conn.SetStateHook(func(conn *http.ClientConn) {
+			if conn.Err() != nil {
+				go w.replace(conn) // the hook may run under RoundTrip
+			}
+		})
+	}()
+}
+
+// replace opens another connection in place of one that is closed, as long as
+// there has been traffic lately.
+func (w *wide) replace(conn *http.ClientConn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.conn != conn {
+		return
+	}
+	w.conn = nil
+	if time.Now().Before(w.until) {
+		w.dial()
+	}
+}
+
+// drop lets go of the connection; it is closed when its last request is done.
+func (w *wide) drop() {
+	w.mu.Lock()
+	conn := w.conn
+	w.conn = nil
+	w.mu.Unlock()
+	if conn == nil {
+		return
+	}
+	closeWhenIdle := func(conn *http.ClientConn) {
+		if conn.InFlight() == 0 {
+			_ = conn.Close()
+		}
+	}
+	conn.SetStateHook(closeWhenIdle)
+	closeWhenIdle(conn)
+}
