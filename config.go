@@ -106,10 +106,14 @@ type Config struct {
 	IdleConnTimeout time.Duration
 
 	// Transport makes the requests to the Frontend API. It must not follow
-	// redirects or decompress. Nil: a pooled transport of the proxy's own; only
-	// that one uses RootCAs and the timeouts for dialing, TLS, response headers
-	// and idle connections, and honours HTTPS_PROXY.
+	// redirects or decompress. Nil: one of the proxy's own, made for a single
+	// origin; only that one uses RootCAs and the timeouts for dialing, TLS,
+	// response headers and idle connections, and honours HTTPS_PROXY.
 	Transport http.RoundTripper
+
+	// WrapTransport, if not nil, is given the transport that would be used, and
+	// returns the one that is used instead: to measure, to trace.
+	WrapTransport func(http.RoundTripper) http.RoundTripper
 
 	// Logger receives what an operator should know. It is never given a key, a
 	// cookie, a token or a query. Nil: [slog.Default].
@@ -190,7 +194,10 @@ func New(c Config) (*Proxy, error) {
 	}
 
 	if p.transport == nil {
-		p.transport = upstream.New(c.upstream())
+		p.transport = upstream.For(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
+	}
+	if c.WrapTransport != nil {
+		p.transport = c.WrapTransport(p.transport)
 	}
 	if !inst.Live {
 		p.log.Warn("the Clerk proxy is off: Clerk proxies production instances only, and this is the key of a development instance (pk_test_); use the production instance's keys, or leave out the proxy URL in development")

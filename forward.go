@@ -160,6 +160,9 @@ func reason(ctx context.Context, err error) string {
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
 	default:
+		for errors.Unwrap(err) != nil {
+			err = errors.Unwrap(err)
+		}
 		return fmt.Sprintf("the answer is not valid HTTP (%T)", err)
 	}
 }

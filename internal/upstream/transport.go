@@ -47,9 +47,20 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	body, err := readBody(req)
-	if err != nil {
-		return nil, err
+	var body []byte
+	if hasBody(req) {
+		ahead := newPrefetch(req)
+		var err error
+		var ok bool
+		if body, err, ok = ahead.wait(req.Context().Done()); !ok {
+			late := *req
+			late.Body = ahead
+			return t.wide.roundTrip(&late)
+		}
+		closeBody(req)
+		if err != nil {
+			return nil, err
+		}
 	}
 	for {
 		c := t.lane.take(!replayable(req))
@@ -72,7 +83,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // small reports whether the lane can take a request: written at once, then
 // answered.
 func small(req *http.Request) bool {
-	if req.Body == nil || req.Body == http.NoBody {
+	if !hasBody(req) {
 		return true
 	}
 	return 0 <= req.ContentLength && req.ContentLength <= bufferedBody && req.Header["Expect"] == nil && req.Trailer == nil
@@ -84,39 +95,8 @@ func replayable(req *http.Request) bool {
 	return req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions
 }
 
-// readBody reads the small body of a request and closes it. Reading it may take
-// as long as the client likes, so the request's context is watched meanwhile.
-func readBody(req *http.Request) ([]byte, error) {
-	if req.Body == nil || req.Body == http.NoBody || req.ContentLength == 0 {
-		closeBody(req)
-		return nil, nil
-	}
-	type result struct {
-		body []byte
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() { // ends with the body, or when the server closes it
-		body := make([]byte, req.ContentLength)
-		_, err := io.ReadFull(req.Body, body)
-		if err == nil {
-			// The length is the client's word; the body must end here.
-			var more [1]byte
-			if n, _ := req.Body.Read(more[:]); n > 0 {
-				err = errors.New("upstream: the body is longer than its length")
-			}
-		}
-		if cerr := req.Body.Close(); err == nil {
-			err = cerr
-		}
-		done <- result{body, err}
-	}()
-	select {
-	case r := <-done:
-		return r.body, r.err
-	case <-req.Context().Done():
-		return nil, context.Cause(req.Context())
-	}
+func hasBody(req *http.Request) bool {
+	return req.Body != nil && req.Body != http.NoBody && req.ContentLength != 0
 }
 
 func withBody(req *http.Request, body []byte) *http.Request {
@@ -162,11 +142,10 @@ type wide struct {
 func (w *wide) roundTrip(req *http.Request) (*http.Response, error) {
 	if conn := w.reserve(); conn != nil {
 		resp, err := conn.RoundTrip(req)
-		bodyless := req.Body == nil || req.Body == http.NoBody
-		if err == nil || conn.Err() == nil || !replayable(req) || !bodyless && req.GetBody == nil || req.Context().Err() != nil {
+		if err == nil || conn.Err() == nil || !replayable(req) || hasBody(req) && req.GetBody == nil || req.Context().Err() != nil {
 			return resp, err
 		}
-		if req.GetBody != nil {
+		if hasBody(req) {
 			again := *req
 			if again.Body, err = req.GetBody(); err != nil {
 				return nil, err

@@ -418,6 +418,55 @@ func TestCancellation(t *testing.T) {
 	}
 }
 
+// A small body that does not come is not waited for.
+func TestASlowBodyIsSentOnAsItComes(t *testing.T) {
+	o := script(t, func(c net.Conn, br *bufio.Reader) {
+		for { // the head, then the half that is there
+			line, err := br.ReadString('\n')
+			if err != nil || line == "\r\n" {
+				break
+			}
+		}
+		half := make([]byte, 4)
+		_, _ = io.ReadFull(br, half)
+		fmt.Fprintf(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\n%s", half)
+	})
+	tr := newLane(t, o, Config{}, 1)
+	r, w := io.Pipe()
+	defer w.Close()
+	go func() { _, _ = w.Write([]byte("half")) }()
+	req := request(t, o, "POST", "/", "")
+	req.Body, req.ContentLength = r, 8
+	if a := observe(tr, req); a.Status != 413 || a.Body != "half" {
+		t.Errorf("got %+v", a)
+	}
+}
+
+func TestABodyThatComesInPieces(t *testing.T) {
+	o := script(t, func(c net.Conn, br *bufio.Reader) {
+		r, err := http.ReadRequest(br)
+		if err != nil {
+			return
+		}
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(b), b)
+	})
+	tr := newLane(t, o, Config{}, 1)
+	r, w := io.Pipe()
+	go func() {
+		for _, piece := range []string{"one ", "two ", "three"} {
+			_, _ = w.Write([]byte(piece))
+			time.Sleep(patience) // some before the patience ends, some after
+		}
+		_ = w.Close()
+	}()
+	req := request(t, o, "POST", "/", "")
+	req.Body, req.ContentLength = r, 13
+	if a := observe(tr, req); a.Body != "one two three" {
+		t.Errorf("got %+v", a)
+	}
+}
+
 func TestResponseHeaderTimeout(t *testing.T) {
 	o := script(t, func(_ net.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
 	tr := newLane(t, o, Config{ResponseHeaderTimeout: 50 * time.Millisecond}, 1)
