@@ -194,7 +194,7 @@ func New(c Config) (*Proxy, error) {
 	}
 
 	if p.transport == nil {
-		p.transport = upstream.For(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
+		p.transport = upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
 	}
 	if c.WrapTransport != nil {
 		p.transport = c.WrapTransport(p.transport)

@@ -32,6 +32,8 @@ var (
 		"The request's body is too large."}
 	errClientStalled = &proxyError{http.StatusRequestTimeout, "proxy_request_failed",
 		"The request's body did not arrive in time."}
+	errShutdown = &proxyError{http.StatusServiceUnavailable, "proxy_request_failed",
+		"The server ended the request before Clerk's Frontend API answered it."}
 	errUpstream = &proxyError{http.StatusBadGateway, "proxy_request_failed",
 		"Clerk's Frontend API could not be reached, or gave an answer that is not valid. The proxy's log says which."}
 	errUpstreamTimeout = &proxyError{http.StatusGatewayTimeout, "proxy_request_failed",

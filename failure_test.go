@@ -3,6 +3,7 @@ package clerkproxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -95,7 +96,7 @@ func TestUpstreamFailsBeforeItAnswers(t *testing.T) {
 
 func TestOurErrorsNameNobody(t *testing.T) {
 	for _, e := range []*proxyError{errPathMismatch, errNotEnabled, errDevelopment, errInvalidHost, errHostNotAccepted, errMethod,
-		errClientBody, errClientTooLarge, errClientStalled, errUpstream, errUpstreamTimeout} {
+		errClientBody, errClientTooLarge, errClientStalled, errShutdown, errUpstream, errUpstreamTimeout} {
 		w := httptest.NewRecorder()
 		e.write(w)
 		wantError(t, w.Result(), e.status, e.code)
@@ -167,6 +168,20 @@ func TestATimeoutOfTheHandlerInFrontIsATimeout(t *testing.T) {
 		p.ServeHTTP(w, r.WithContext(ctx))
 	}))
 	wantError(t, send(t, addr, "GET /__clerk/v1 HTTP/1.1\r\nHost: app.dev\r\n\r\n"), http.StatusGatewayTimeout, "proxy_request_failed")
+}
+
+func TestAServerThatEndsItsRequestsIsNotAClientThatWentAway(t *testing.T) {
+	waiting := make(chan struct{})
+	p := newProxyTo(t, Config{}, scriptedUpstream(t, func(conn net.Conn) {
+		close(waiting)
+		_, _ = io.Copy(io.Discard, conn)
+	}))
+	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancelCause(r.Context())
+		go func() { <-waiting; cancel(errors.New("shutting down")) }()
+		p.ServeHTTP(w, r.WithContext(ctx))
+	}))
+	wantError(t, send(t, addr, "GET /__clerk/v1 HTTP/1.1\r\nHost: app.dev\r\n\r\n"), http.StatusServiceUnavailable, "proxy_request_failed")
 }
 
 // Two framings of one body are how requests are smuggled past a proxy: what

@@ -2,10 +2,7 @@ package clerkproxy
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/upstream"
 )
 
 // statusClientClosedRequest says in a log that the client went away; nobody is
@@ -112,9 +111,11 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, ctx context.Conte
 		answer = errClientStalled
 	case cause == errUpstreamSilent:
 		answer = errUpstreamTimeout
-	case errors.Is(r.Context().Err(), context.Canceled):
+	case context.Cause(r.Context()) == context.Canceled:
 		w.WriteHeader(statusClientClosedRequest)
 		return
+	case errors.Is(r.Context().Err(), context.Canceled):
+		answer = errShutdown // the server has a cause of its own
 	case errors.As(body.failure(), &tooLarge):
 		answer = errClientTooLarge
 	case body.failure() != nil:
@@ -128,43 +129,12 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, ctx context.Conte
 	answer.write(w)
 }
 
-// reason describes an error for the log. The transport's own words are kept
-// only where they are known to hold nothing that the upstream sent: it quotes
-// what it cannot parse, and an upstream that echoes would put a token there.
+// reason describes an error for the log.
 func reason(ctx context.Context, err error) string {
-	var (
-		network     *net.OpError
-		dns         *net.DNSError
-		certificate *tls.CertificateVerificationError
-		authority   x509.UnknownAuthorityError
-		hostname    x509.HostnameError
-		timeout     net.Error
-	)
-	switch cause := context.Cause(ctx); {
-	case cause == errUpstreamSilent, cause == errClientSilent:
+	if cause := context.Cause(ctx); cause == errUpstreamSilent || cause == errClientSilent {
 		return cause.Error()
-	case errors.As(err, &certificate):
-		return certificate.Error()
-	case errors.As(err, &authority):
-		return authority.Error()
-	case errors.As(err, &hostname):
-		return hostname.Error()
-	case errors.As(err, &dns):
-		return dns.Error()
-	case errors.As(err, &network):
-		return network.Error()
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "the upstream took too long"
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return "the connection ended too early"
-	case errors.Is(err, context.Canceled):
-		return "cancelled"
-	default:
-		for errors.Unwrap(err) != nil {
-			err = errors.Unwrap(err)
-		}
-		return fmt.Sprintf("the answer is not valid HTTP (%T)", err)
 	}
+	return upstream.Explain(err)
 }
 
 // A watchdog calls a function when nothing has moved for a while. It does so at

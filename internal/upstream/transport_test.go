@@ -64,7 +64,7 @@ func answering(answer string) func(net.Conn, *bufio.Reader) {
 // newLane makes a transport whose lane has n idle connections.
 func newLane(t testing.TB, o Origin, c Config, n int) *Transport {
 	t.Helper()
-	tr := For(o, c)
+	tr := New(o, c)
 	t.Cleanup(tr.CloseIdleConnections)
 	for range n {
 		cn, err := tr.lane.dial()
@@ -552,7 +552,7 @@ func TestTheLaneGrows(t *testing.T) {
 	fapi.StartTLS()
 	t.Cleanup(fapi.Close)
 	o := Origin{"https", fapi.Listener.Addr().String()}
-	tr := For(o, Config{RootCAs: fapi.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
+	tr := New(o, Config{RootCAs: fapi.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
 	t.Cleanup(tr.CloseIdleConnections)
 
 	if a := observe(tr, request(t, o, "POST", "/", "form")); a.Body != "HTTP/2.0 form" {
@@ -627,7 +627,7 @@ func TestIdleAndOldConnectionsGo(t *testing.T) {
 
 func TestThroughAnEgressProxyThereIsNoLane(t *testing.T) {
 	// net/http reads the environment once, so this asks what is decided by it.
-	if tr := For(Origin{"http", "localhost:1"}, Config{}); tr.lane == nil {
+	if tr := New(Origin{"http", "localhost:1"}, Config{}); tr.lane == nil {
 		t.Error("no lane although nothing is in between")
 	}
 }

@@ -51,13 +51,9 @@ func (o Origin) addr() string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-func New(c Config) *http.Transport {
-	return newShared(c, &net.Dialer{}, &tls.Config{RootCAs: c.RootCAs})
-}
-
 // New returns a transport for requests to one origin. HTTPS_PROXY and NO_PROXY
 // of the environment are honoured.
-func For(origin Origin, c Config) *Transport {
+func New(origin Origin, c Config) *Transport {
 	c.DialTimeout = Timeout(c.DialTimeout, 10*time.Second)
 	c.TLSHandshakeTimeout = Timeout(c.TLSHandshakeTimeout, 10*time.Second)
 	c.ResponseHeaderTimeout = Timeout(c.ResponseHeaderTimeout, 30*time.Second)

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// environmentVariables is the annotation that names a flag's variables.
+const environmentVariables = "clerk-proxy/environment"
+
+// fromEnvironment gives every flag the environment variable that stands for it:
+// CLERK_PROXY_ and the flag's name, unless Clerk's own tools have names for it,
+// of which the first that is set counts.
+func fromEnvironment(flags *pflag.FlagSet, clerks map[string][]string) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		variables := clerks[f.Name]
+		if variables == nil {
+			variables = []string{"CLERK_PROXY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))}
+		}
+		f.Usage += " [$" + variables[0] + "]"
+		f.Annotations = map[string][]string{environmentVariables: variables}
+	})
+}
+
+// readEnvironment sets the flags that were not given. An empty variable counts
+// as none: that is how a compose file or a shell leaves one out. An empty flag
+// is a mistake.
+func readEnvironment(flags *pflag.FlagSet) (problems []error) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed {
+			if value := f.Value.String(); value == "" || value == "[]" {
+				problems = append(problems, problem(f, "is empty; give it a value or leave it out"))
+			}
+			return
+		}
+		for _, name := range f.Annotations[environmentVariables] {
+			value := os.Getenv(name)
+			if value == "" {
+				continue
+			}
+			if err := f.Value.Set(value); err != nil {
+				problems = append(problems, fmt.Errorf("--%s (%s): %q is not %s", f.Name, name, value, valid(f)))
+				_ = f.Value.Set(f.DefValue) // whatever pflag made of it would be a second problem
+			}
+			return
+		}
+	})
+	return problems
+}
+
+// valid describes what a flag takes.
+func valid(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "bool":
+		return "true or false"
+	case "duration":
+		return "a duration; write one such as 30s"
+	default:
+		return "a " + f.Value.Type()
+	}
+}
+
+// problem says what is wrong with a flag, and names its variable too, since it
+// may have come from there.
+func problem(f *pflag.Flag, text string) error {
+	name := "--" + f.Name
+	if variables := f.Annotations[environmentVariables]; len(variables) > 0 {
+		name += " (" + variables[0] + ")"
+	}
+	return errors.New(name + ": " + text)
+}

@@ -1,0 +1,154 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+)
+
+// Who a request went to, [Access].Target.
+const (
+	TargetClerk = "clerk"
+	TargetApp   = "app"
+)
+
+// Why a request was cut off, [Access].Aborted.
+const (
+	AbortedByClient   = "client"
+	AbortedByUpstream = "upstream"
+	AbortedByShutdown = "shutdown"
+)
+
+const (
+	// statusClientClosedRequest is nginx's: the client did not wait.
+	statusClientClosedRequest = 499
+
+	maxLoggedMethod = 32
+	maxLoggedPath   = 256
+)
+
+// Access is the record of a request. It holds no header, no query and no key.
+type Access struct {
+	// Start is when the request's headers had arrived.
+	Start time.Time
+	// Method and Path are the request's, the path escaped and without the
+	// query; both are cut when they are long.
+	Method, Path string
+	// Target is who it went to, [TargetClerk] or [TargetApp].
+	Target string
+	// Status is that of the answer; 499 when the client went away.
+	Status int
+	// Bytes is the length of the answer's body.
+	Bytes int64
+	// Duration is the time until the answer had been written.
+	Duration time.Duration
+	// Upstream is the part of Duration until the headers of the upstream's
+	// answer. Zero: no upstream was asked.
+	Upstream time.Duration
+	// RequestID is the id of the request, that of the proxy in front if it
+	// gave one.
+	RequestID string
+	// ClientIP is the address of the client, invalid if it is not known.
+	ClientIP netip.Addr
+	// ClerkTraceID is the id by which Clerk knows the request, or empty.
+	ClerkTraceID string
+	// Aborted says who cut the answer off: [AbortedByClient] and so on. Empty:
+	// it is whole.
+	Aborted string
+}
+
+type accessKey struct{}
+
+// accessOf is the record of the request that a context belongs to, or nil. It
+// belongs to the request's goroutine.
+func accessOf(ctx context.Context) *Access {
+	a, _ := ctx.Value(accessKey{}).(*Access)
+	return a
+}
+
+// accessLog writes a line a request, when it has ended.
+func accessLog(log *slog.Logger, policy forwarded.Policy, onAccess func(Access), next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		source := policy.Source(r)
+		access := &Access{
+			Start:     time.Now(),
+			Method:    truncate(r.Method, maxLoggedMethod),
+			Path:      truncate(r.URL.EscapedPath(), maxLoggedPath),
+			Target:    TargetClerk,
+			RequestID: requestID(r.Header, source.PeerTrusted),
+			ClientIP:  source.ClientIP,
+		}
+		r = r.WithContext(context.WithValue(r.Context(), accessKey{}, access))
+		response := &response{ResponseWriter: w}
+		defer func() {
+			panicked := recover()
+			access.finish(r.Context(), response, panicked != nil)
+			log.LogAttrs(r.Context(), slog.LevelInfo, "request", access.attrs()...)
+			if onAccess != nil {
+				onAccess(*access)
+			}
+			if panicked != nil {
+				panic(panicked)
+			}
+		}()
+		next.ServeHTTP(response, r)
+	})
+}
+
+// finish fills in what is known at the end.
+func (a *Access) finish(ctx context.Context, response *response, cut bool) {
+	a.Duration = time.Since(a.Start)
+	a.Status, a.Bytes = response.status, response.bytes
+	if a.Status == 0 && !cut {
+		a.Status = http.StatusOK // net/http sends it when a handler says nothing
+	}
+	switch {
+	case !cut && a.Status != statusClientClosedRequest:
+	case errors.Is(context.Cause(ctx), errShutdown):
+		a.Aborted = AbortedByShutdown
+	case ctx.Err() != nil:
+		a.Aborted, a.Status = AbortedByClient, statusClientClosedRequest
+	case cut:
+		a.Aborted = AbortedByUpstream
+	}
+}
+
+func (a *Access) attrs() []slog.Attr {
+	attrs := make([]slog.Attr, 0, 10)
+	attrs = append(attrs,
+		slog.String("method", a.Method),
+		slog.String("path", a.Path),
+		slog.Int("status", a.Status),
+		slog.Int64("bytes", a.Bytes),
+		slog.Float64("duration_ms", milliseconds(a.Duration)),
+		slog.String("target", a.Target))
+	if a.Upstream > 0 {
+		attrs = append(attrs, slog.Float64("upstream_ms", milliseconds(a.Upstream)))
+	}
+	if a.ClientIP.IsValid() {
+		attrs = append(attrs, slog.String("client_ip", a.ClientIP.String()))
+	}
+	if a.ClerkTraceID != "" {
+		attrs = append(attrs, slog.String("clerk_trace_id", a.ClerkTraceID))
+	}
+	if a.Aborted != "" {
+		attrs = append(attrs, slog.String("aborted", a.Aborted))
+	}
+	return attrs // the logger adds the request id
+}
+
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Microseconds()) / 1000
+}
+
+func truncate(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "…"
+}

@@ -1,0 +1,412 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clerkproxy/clerkproxy"
+)
+
+const (
+	publishableKey = "pk_live_Y2xlcmsuYXBwLmRldiQ"
+	secretKey      = "sk_live_51f0c1e2d3a4b5"
+)
+
+// A logBook collects what is logged, a JSON object a line.
+type logBook struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBook) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBook) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// entries are those with the message.
+func (b *logBook) entries(t *testing.T, message string) (found []map[string]any) {
+	t.Helper()
+	for line := range strings.Lines(b.String()) {
+		var entry map[string]any
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatalf("not a JSON line: %s", line)
+		}
+		if entry["msg"] == message {
+			found = append(found, entry)
+		}
+	}
+	return found
+}
+
+func (b *logBook) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// A fixture is a server under test, reachable at URL.
+type fixture struct {
+	*httptest.Server
+	log    *logBook
+	access chan Access
+}
+
+// start serves a configuration whose keys, logger and OnAccess it fills in.
+func start(t *testing.T, c Config) *fixture {
+	t.Helper()
+	f := &fixture{log: new(logBook), access: make(chan Access, 64)}
+	c.Proxy.PublishableKey, c.Proxy.SecretKey = publishableKey, secretKey
+	c.Logger = f.log.logger()
+	c.OnAccess = func(a Access) { f.access <- a }
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Server = httptest.NewServer(s.Handler())
+	t.Cleanup(f.Close)
+	return f
+}
+
+// get requests a path and returns the answer with its body read.
+func (f *fixture) get(t *testing.T, path string, header http.Header) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	return do(t, r)
+}
+
+func do(t *testing.T, r *http.Request) (*http.Response, string) {
+	t.Helper()
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+// serve starts a stand-in for an upstream.
+func serve(t *testing.T, handler http.HandlerFunc) *url.URL {
+	t.Helper()
+	s := httptest.NewServer(handler)
+	t.Cleanup(s.Close)
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestRequestsGoToClerkOrToTheApplication(t *testing.T) {
+	fapi := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "clerk "+r.URL.Path+" "+r.Header.Get("X-Request-Id"))
+	})
+	app := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "app "+r.URL.Path+" "+r.Header.Get("X-Request-Id"))
+	})
+	f := start(t, Config{Proxy: clerkproxy.Config{FrontendAPIURL: fapi.String()}, AppURL: app})
+
+	if _, body := f.get(t, "/__clerk/v1/client", nil); body != "clerk /v1/client " {
+		t.Errorf("got %q: Clerk gets the headers that the client sent, and no others", body)
+	}
+	if a := <-f.access; a.Target != TargetClerk {
+		t.Errorf("got %+v", a)
+	}
+	_, body := f.get(t, "/page", nil)
+	a := <-f.access
+	if a.Target != TargetApp || body != "app /page "+a.RequestID {
+		t.Errorf("got %q, %+v", body, a)
+	}
+}
+
+func TestWithoutAnApplicationOthersAreNotFound(t *testing.T) {
+	f := start(t, Config{})
+	resp, body := f.get(t, "/page", nil)
+	if resp.StatusCode != http.StatusNotFound || !strings.Contains(body, "answers under /__clerk only") {
+		t.Errorf("got %d %q", resp.StatusCode, body)
+	}
+}
+
+func TestNewReportsEveryProblem(t *testing.T) {
+	for _, name := range []string{"CLERK_PUBLISHABLE_KEY", "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", "CLERK_SECRET_KEY"} {
+		t.Setenv(name, "")
+	}
+	_, err := New(Config{
+		Listen: "8080",
+		App:    http.NotFoundHandler(),
+		AppURL: &url.URL{Scheme: "http", Host: "127.0.0.1:3000"},
+		Proxy:  clerkproxy.Config{ProxyURL: "__clerk"},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, field := range []string{"Listen", "AppURL", "PublishableKey", "SecretKey", "ProxyURL"} {
+		if !strings.Contains(err.Error(), "clerkproxy: "+field) {
+			t.Errorf("nothing about %s in:\n%v", field, err)
+		}
+	}
+}
+
+func TestAnApplicationAtTheServersOwnAddressIsRefused(t *testing.T) {
+	tests := []struct {
+		listen, app string
+		refused     bool
+	}{
+		{"127.0.0.1:8080", "http://127.0.0.1:8080", true},
+		{":8080", "http://localhost:8080", true},
+		{"0.0.0.0:8080", "http://[::1]:8080/base", true},
+		{":80", "http://localhost", true},
+		{":8080", "http://localhost:3000", false},
+		{":8080", "http://app:8080", false},
+		{"192.0.2.1:8080", "http://127.0.0.1:8080", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.listen+" "+tt.app, func(t *testing.T) {
+			app, err := url.Parse(tt.app)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = New(Config{Listen: tt.listen, AppURL: app, Proxy: clerkproxy.Config{PublishableKey: publishableKey, SecretKey: secretKey}})
+			if refused := err != nil; refused != tt.refused {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// A running server, and how to stop it.
+type running struct {
+	url     string
+	log     *logBook
+	stop    context.CancelFunc
+	stopped chan error
+}
+
+func run(t *testing.T, c Config) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &running{log: new(logBook), stop: cancel, stopped: make(chan error, 1)}
+	addr := make(chan net.Addr, 1)
+	c.Listen = "127.0.0.1:0"
+	c.Proxy.PublishableKey, c.Proxy.SecretKey = publishableKey, secretKey
+	c.Logger = r.log.logger()
+	c.OnListen = func(a net.Addr) { addr <- a }
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.stopped <- s.Run(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	r.url = "http://" + (<-addr).String()
+	return r
+}
+
+func TestRunLetsRequestsUnderWayEnd(t *testing.T) {
+	began, release := make(chan struct{}), make(chan struct{})
+	r := run(t, Config{App: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(began)
+		<-release
+		io.WriteString(w, "whole")
+	})})
+	answer := make(chan string, 1)
+	go func() {
+		resp, err := http.Get(r.url + "/slow")
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		answer <- string(body)
+	}()
+
+	<-began
+	r.stop()
+	waitUntilRefused(t, strings.TrimPrefix(r.url, "http://"))
+	close(release)
+	if got := <-answer; got != "whole" {
+		t.Errorf("got %q", got)
+	}
+	if err := <-r.stopped; err != nil {
+		t.Errorf("got %v after a clean drain", err)
+	}
+}
+
+// waitUntilRefused returns when nobody listens at the address any more.
+func waitUntilRefused(t *testing.T, address string) {
+	t.Helper()
+	for t.Context().Err() == nil {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			return
+		}
+		conn.Close()
+	}
+}
+
+func TestRunCutsOffWhatOutlivesTheDrainTimeout(t *testing.T) {
+	began := make(chan struct{})
+	r := run(t, Config{DrainTimeout: time.Millisecond, App: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	})})
+	go func() {
+		if resp, err := http.Get(r.url); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	<-began
+	r.stop()
+	err := <-r.stopped
+	if err == nil || !strings.Contains(err.Error(), "did not end within the drain timeout of 1ms and were cut off (1)") {
+		t.Errorf("got %v", err)
+	}
+	if entries := r.log.entries(t, "request"); len(entries) != 1 || entries[0]["aborted"] != AbortedByShutdown {
+		t.Errorf("got %v", entries)
+	}
+}
+
+func TestAConnectionWithoutARequestIsNotCutOff(t *testing.T) {
+	r := run(t, Config{DrainTimeout: time.Millisecond})
+	// Browsers open one ahead of need. The answer on the second shows that the
+	// first has been accepted.
+	ahead, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ahead.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, req)
+	r.stop()
+	if err := <-r.stopped; err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRunClosesWebSocketsWhenItStops(t *testing.T) {
+	app := serve(t, echoUpgrade)
+	r := run(t, Config{AppURL: app})
+	conn, _ := upgrade(t, strings.TrimPrefix(r.url, "http://"))
+	r.stop()
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("the WebSocket is still open")
+	}
+	if err := <-r.stopped; err != nil {
+		t.Errorf("got %v", err)
+	}
+	if entries := r.log.entries(t, "request"); len(entries) != 1 || entries[0]["status"] != 101.0 {
+		t.Errorf("got %v", entries)
+	}
+}
+
+func TestRunSaysThatThePortIsInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s, err := New(Config{Listen: l.Addr().String(), Proxy: clerkproxy.Config{PublishableKey: publishableKey, SecretKey: secretKey}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "listen on "+l.Addr().String()+": the port is in use") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHeadersTooLargeAreRefused(t *testing.T) {
+	r := run(t, Config{App: http.NotFoundHandler()})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Cookie", "a="+strings.Repeat("x", 60<<10))
+	if resp, _ := do(t, req); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("60 KiB of cookies: got %d", resp.StatusCode)
+	}
+	req.Header.Set("Cookie", "a="+strings.Repeat("x", 80<<10))
+	if resp, _ := do(t, req); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("80 KiB of cookies: got %d", resp.StatusCode)
+	}
+}
+
+// echoUpgrade switches to a protocol that sends back what it receives.
+func echoUpgrade(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") != "websocket" {
+		http.Error(w, "not an upgrade", http.StatusBadRequest)
+		return
+	}
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-Websocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+	rw.Flush()
+	io.Copy(conn, rw)
+}
+
+// upgrade shakes hands as a browser does for a WebSocket.
+func upgrade(t *testing.T, address string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	io.WriteString(conn, "GET /socket?room=1 HTTP/1.1\r\nHost: app.dev\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+	br := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Upgrade") != "websocket" {
+		t.Fatalf("got %s %v", resp.Status, resp.Header)
+	}
+	return conn, br
+}
+
+func TestListenErrorsKeepTheirCause(t *testing.T) {
+	cause := errors.New("cause")
+	err := listenError(":80", &net.OpError{Op: "listen", Err: cause})
+	if !errors.Is(err, cause) || err.Error() != "listen on :80: cause" {
+		t.Errorf("got %v", err)
+	}
+}

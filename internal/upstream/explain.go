@@ -1,0 +1,48 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+)
+
+// Explain describes an error of an exchange with an upstream, for the log. The
+// transport's own words are kept only where they are known to hold nothing that
+// the upstream sent: it quotes what it cannot parse, and an upstream that echoes
+// would put a token there.
+func Explain(err error) string {
+	var (
+		network     *net.OpError
+		dns         *net.DNSError
+		certificate *tls.CertificateVerificationError
+		authority   x509.UnknownAuthorityError
+		hostname    x509.HostnameError
+		timeout     net.Error
+	)
+	switch {
+	case errors.As(err, &certificate):
+		return certificate.Error()
+	case errors.As(err, &authority):
+		return authority.Error()
+	case errors.As(err, &hostname):
+		return hostname.Error()
+	case errors.As(err, &dns):
+		return dns.Error()
+	case errors.As(err, &network):
+		return network.Error()
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "the upstream took too long"
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return "the connection ended too early"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	}
+	for errors.Unwrap(err) != nil {
+		err = errors.Unwrap(err)
+	}
+	return fmt.Sprintf("the answer is not valid HTTP (%T)", err)
+}
