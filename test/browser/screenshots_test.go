@@ -1,0 +1,68 @@
+package browser
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// maxScreenshot is what a picture in the documentation may weigh.
+const maxScreenshot = 200_000
+
+// TestScreenshots writes the pictures of the documentation. Without the flag it
+// only makes sure that they are there.
+func TestScreenshots(t *testing.T) {
+	t.Parallel()
+	if !*updateScreenshots {
+		for _, name := range []string{"sign-in.png", "signed-in.png"} {
+			picture, err := os.Stat(filepath.Join(imagesDir, name))
+			switch {
+			case err != nil:
+				t.Errorf("%v; run this test with -update-screenshots", err)
+			case picture.Size() > maxScreenshot:
+				t.Errorf("%s has %d bytes, more than %d", name, picture.Size(), maxScreenshot)
+			}
+		}
+		return
+	}
+
+	// The address is the one that readers will see.
+	b := open(t, startDemoAt(t, "127.0.0.1:8080"))
+	b.call("setting the scene", func(ctx context.Context) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: "light"},
+				{Name: "prefers-reduced-motion", Value: "reduce"},
+			},
+		})
+		return err
+	})
+	b.do("sizing the window", chromedp.EmulateViewport(1280, 900))
+	b.until("the card is there", `document.querySelector("`+continueButton+`")`)
+	b.keepScreenshot("sign-in.png")
+
+	b.signIn()
+	b.until("Clerk's user button is there", `document.querySelector(".cl-userButtonAvatarImage")?.complete`)
+	b.until("its picture is in the list", `[...document.querySelectorAll("#requests .path")].some((path) => path.title.includes("/avatars/"))`)
+	b.keepScreenshot("signed-in.png")
+}
+
+// keepScreenshot writes a picture for the documentation.
+func (b *tab) keepScreenshot(name string) {
+	b.t.Helper()
+	b.call("taking "+name, func(ctx context.Context) error {
+		picture, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{})
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(imagesDir, 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(imagesDir, name), picture.Data, 0o644)
+	})
+}

@@ -1,0 +1,97 @@
+package browser
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// applicationPage is all that an application needs: two scripts below the
+// proxy's path, and a few lines that load them.
+const applicationPage = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>An application</title>
+<link rel="icon" href="data:,">
+<script defer crossorigin="anonymous" src="/__clerk/npm/@clerk/clerk-js@6/dist/clerk.browser.js"
+  data-clerk-publishable-key="%s" data-clerk-proxy-url="/__clerk"></script>
+<script defer crossorigin="anonymous" src="/__clerk/npm/@clerk/ui@1/dist/ui.browser.js"></script>
+<div id="card"></div>
+<script type="module">
+  await Clerk.load({ ui: { ClerkUI: window.__internal_ClerkUICtor } });
+  const show = ({ user }) => {
+    document.body.dataset.state = user ? "signed-in" : "signed-out";
+  };
+  Clerk.addListener(show);
+  show(Clerk);
+  if (!Clerk.user) {
+    Clerk.mountSignIn(document.querySelector("#card"), { routing: "hash", fallbackRedirectUrl: "/", initialValues: { emailAddress: "%s" } });
+  }
+</script>`
+
+// TestEmulatorServeAndApplication runs what an operator runs, as processes of
+// their own that know of each other by files and environment variables.
+func TestEmulatorServeAndApplication(t *testing.T) {
+	t.Parallel()
+	listen := freeAddress(t)
+	address := "http://localhost" + listen[strings.LastIndex(listen, ":"):]
+	caFile := filepath.Join(t.TempDir(), "ca.pem")
+	envFile := filepath.Join(t.TempDir(), "clerk.env")
+
+	emulator := exec.Command(clerkProxy, "emulator", "--npm", npmDir,
+		"--fapi-listen", "127.0.0.1:0", "--bapi-listen", "127.0.0.1:0",
+		"--ca-file", caFile, "--env-file", envFile,
+		"--proxy-url", address+"/__clerk", "--user", email+":"+password)
+	emulator.Env = cleanEnv()
+	publishableKey := start(t, "clerk-proxy emulator", emulator).says(`(pk_live_\S+)`)
+
+	var visitors []string
+	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		visitors = append(visitors, r.Header.Get("X-Forwarded-Host"))
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, applicationPage, publishableKey, email)
+	}))
+	t.Cleanup(application.Close)
+
+	serve := exec.Command("sh", "-c", `set -a; . "$1"; shift; exec "$@"`, "sh", envFile,
+		clerkProxy, "serve", "--listen", listen, "--app", application.URL, "--fapi-ca", caFile, "--host", "localhost")
+	serve.Env = cleanEnv()
+	served := start(t, "clerk-proxy serve", serve)
+	served.says(`(listening|` + strings.TrimPrefix(address, "http://") + `|` + listen + `)`)
+
+	b := open(t, address+"/")
+	b.signIn()
+	b.visit(address + "/")
+	b.untilSignedIn()
+
+	served.says(`path=/__clerk/v1/client/sign_ins/\w+/attempt_first_factor (.*)`)
+	served.mu.Lock()
+	defer served.mu.Unlock()
+	for _, secret := range []string{"__session", "eyJ", "sk_live_", "_clerk_js_version", password} {
+		if strings.Contains(served.said.String(), secret) {
+			t.Errorf("the log of serve holds %q", secret)
+		}
+	}
+	for _, host := range visitors {
+		if "http://"+host != address {
+			t.Errorf("the application was told that its public host is %q", host)
+		}
+	}
+}
+
+// freeAddress is one to listen on. A proxy URL is registered before anything
+// listens there, so its port has to be known first.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
