@@ -26,7 +26,7 @@ var differences = []difference{
 	{
 		id:     "dot-segments",
 		theirs: "Dot segments, escaped ones too, are resolved before the path is matched and forwarded.",
-		reason: "What looks at the path in front of the proxy and the proxy itself must see the same path, so the target is matched and forwarded byte for byte as sent (design, *target*).",
+		reason: "What looks at the path in front of the proxy and the proxy itself must see the same path, so the target is matched and forwarded byte for byte as sent (contract, *target*).",
 		at: []place{
 			{both, "dot segments after the Frontend API's own path stay", "upstream.requests", "1"},
 			{both, "dot segments that lead to the path are the application's", "upstream.requests", "0"},
@@ -39,7 +39,7 @@ var differences = []difference{
 	{
 		id:     "backslash",
 		theirs: "A backslash is taken for a slash.",
-		reason: "It is none in HTTP: RFC 3986 §3.3 separates segments by slashes only (design, *target*).",
+		reason: "It is none in HTTP: RFC 3986 §3.3 separates segments by slashes only (contract, *target*).",
 		at: []place{
 			{both, "a backslash is no slash", "upstream.requests", "0"},
 			{both, "a backslash in the path stays", "upstream.line", "GET /v1\\..\\client"},
@@ -56,7 +56,7 @@ var differences = []difference{
 	{
 		id:     "re-encoding",
 		theirs: "Quotes, brackets and back quotes are percent-encoded anew.",
-		reason: "The target is forwarded byte for byte as sent (design, *target*).",
+		reason: "The target is forwarded byte for byte as sent (contract, *target*).",
 		at: []place{
 			{both, "quotes and brackets in the path stay", "upstream.line", "GET /v1/\"a\"<b>{c}[d]`e"},
 			{both, "quotes, pipes and brackets in a query stay", "upstream.line", "GET /v1/client?a=\"b\"'c'|<d>{e}[f]`^\\"},
@@ -65,7 +65,7 @@ var differences = []difference{
 	{
 		id:     "bytes-beyond-ascii",
 		theirs: "Node's HTTP server refuses a target with bytes beyond ASCII.",
-		reason: "The target is forwarded byte for byte as sent; whether it is valid is for the Frontend API to say (design, *target*).",
+		reason: "The target is forwarded byte for byte as sent; whether it is valid is for the Frontend API to say (contract, *target*).",
 		at: []place{
 			{both, "UTF-8 in the path stays", "client.status", "200"},
 			{both, "UTF-8 in the path stays", "upstream.requests", "1"},
@@ -89,7 +89,7 @@ var differences = []difference{
 	{
 		id:     "hash-sign",
 		theirs: "What follows a hash sign in the target is dropped.",
-		reason: "The target is forwarded byte for byte as sent (design, *target*).",
+		reason: "The target is forwarded byte for byte as sent (contract, *target*).",
 		at: []place{
 			{both, "a hash sign in the target stays", "upstream.line", "GET /v1/client#x"},
 		},
@@ -97,7 +97,7 @@ var differences = []difference{
 	{
 		id:     "empty-query",
 		theirs: "The question mark of an empty query is dropped.",
-		reason: "The target is forwarded byte for byte as sent, with an empty `?` (design, *target*).",
+		reason: "The target is forwarded byte for byte as sent, with an empty `?` (contract, *target*).",
 		at: []place{
 			{both, "an empty query stays", "upstream.line", "GET /v1/client?"},
 		},
@@ -105,7 +105,7 @@ var differences = []difference{
 	{
 		id:     "development-keys",
 		theirs: "The keys of a development instance are sent to the Frontend API like any other.",
-		reason: "Clerk proxies production instances only, says its guide: the proxy is off, and one warning says why (design, `pk_test_` *keys*).",
+		reason: "Clerk proxies production instances only, says its guide: the proxy is off, and one warning says why (contract, `pk_test_` *keys*).",
 		at: []place{
 			{both, "with the keys of a development instance all is the application's", "upstream.requests", "0"},
 		},
@@ -113,7 +113,7 @@ var differences = []difference{
 	{
 		id:     "public-origin-in-parts",
 		theirs: "`X-Forwarded-Proto` and `-Host` are believed only when both are there, and `enabled` looks at neither.",
-		reason: "Many a proxy in front sets only one and leaves Host alone; the public origin is what the browser sees, for `Config.Enabled` too (design, *whose address, which origin*).",
+		reason: "Many a proxy in front sets only one and leaves Host alone; the public origin is what the browser sees, for `Config.Enabled` too (contract, *whose address, which origin*).",
 		at: []place{
 			{both, "the proxy is enabled by the public host, not the internal one", "upstream.requests", "1"},
 			{both, "a scheme alone from the proxy in front is believed", "upstream.header.clerk-proxy-url", "https://app.example.com/__clerk"},
@@ -142,7 +142,7 @@ var differences = []difference{
 	{
 		id:     "public-host-that-is-none",
 		theirs: "A public host with a path, or any other text, becomes part of `Clerk-Proxy-Url`.",
-		reason: "Such a value must not end up in a URL that Clerk or a browser follows (design, *whose address, which origin*).",
+		reason: "Such a value must not end up in a URL that Clerk or a browser follows (contract, *whose address, which origin*).",
 		at: []place{
 			{both, "a public host that is none is refused", "client.status", "400"},
 			{both, "a public host that is none is refused", "upstream.requests", "0"},
@@ -151,7 +151,7 @@ var differences = []difference{
 	{
 		id:     "strangers-origin",
 		theirs: "`X-Forwarded-Host` and `-Proto` are believed of anyone.",
-		reason: "From a peer that is no trusted proxy every forwarded header is disregarded and replaced (design, *whose address, which origin*).",
+		reason: "From a peer that is no trusted proxy every forwarded header is disregarded and replaced (contract, *whose address, which origin*).",
 		at: []place{
 			{both, "a stranger does not choose the public origin", "upstream.header.clerk-proxy-url", "http://app.example.com/__clerk"},
 			{both, "a stranger does not choose the public origin", "upstream.header.x-forwarded-host", "app.example.com"},
@@ -161,7 +161,7 @@ var differences = []difference{
 	{
 		id:     "absolute-proxy-url",
 		theirs: "There is no setting for it: the proxy URL always comes from the request.",
-		reason: "Where the configured proxy URL is absolute, Clerk is told that one (design, `Clerk-Proxy-Url`).",
+		reason: "Where the configured proxy URL is absolute, Clerk is told that one (contract, `Clerk-Proxy-Url`).",
 		at: []place{
 			{both, "a configured absolute proxy URL is what Clerk is told", "upstream.header.clerk-proxy-url", "https://www.example.com/__clerk"},
 			{both, "a configured absolute proxy URL is what redirects lead to", "client.header.location", "https://www.example.com/__clerk/v1/client"},
@@ -171,7 +171,7 @@ var differences = []difference{
 	{
 		id:     "known-hosts",
 		theirs: "There is no setting for it: any Host is accepted and ends up in `Clerk-Proxy-Url`.",
-		reason: "`Config.Hosts` keeps invented hosts away from Clerk and from redirects; the answer is that of RFC 9110 §15.5.20 (design, *whose address, which origin*).",
+		reason: "`Config.Hosts` keeps invented hosts away from Clerk and from redirects; the answer is that of RFC 9110 §15.5.20 (contract, *whose address, which origin*).",
 		at: []place{
 			{both, "an invented Host is refused", "client.status", "421"},
 			{both, "an invented Host is refused", "upstream.requests", "0"},
@@ -182,7 +182,7 @@ var differences = []difference{
 	{
 		id:     "address-of-the-connection",
 		theirs: "Without any header that gives one, no address is sent.",
-		reason: "Clerk limits and guards by the address and calls a proxy without one unhealthy; the connection's own is then the client's (design, `X-Forwarded-For`).",
+		reason: "Clerk limits and guards by the address and calls a proxy without one unhealthy; the connection's own is then the client's (contract, `X-Forwarded-For`).",
 		at: []place{
 			{both, "without X-Forwarded-For it is the address of the connection", "upstream.header.x-forwarded-for", "127.0.0.1"},
 		},
@@ -190,7 +190,7 @@ var differences = []difference{
 	{
 		id:     "address-from-the-left",
 		theirs: "The leftmost entry of `X-Forwarded-For` is sent, which a client can choose.",
-		reason: "Only what trusted proxies appended can be believed, so the list is walked from the right (design, *whose address, which origin*).",
+		reason: "Only what trusted proxies appended can be believed, so the list is walked from the right (contract, *whose address, which origin*).",
 		at: []place{
 			{both, "what the client invented on the left is disregarded", "upstream.header.x-forwarded-for", "203.0.113.7"},
 			{both, "what the client invented on the left is disregarded behind several proxies", "upstream.header.x-forwarded-for", "203.0.113.7"},
@@ -203,7 +203,7 @@ var differences = []difference{
 	{
 		id:     "address-form",
 		theirs: "The entry is sent as it came: with a port, in brackets, in capitals, or if it is no address at all.",
-		reason: "Addresses are sent in canonical form (RFC 5952), and what does not parse is not sent (design, *whose address, which origin*).",
+		reason: "Addresses are sent in canonical form (RFC 5952), and what does not parse is not sent (contract, *whose address, which origin*).",
 		at: []place{
 			{both, "an IPv6 address is written in its canonical form", "upstream.header.x-forwarded-for", "2001:db8::7"},
 			{both, "an IPv6 address in brackets with a port is an address", "upstream.header.x-forwarded-for", "2001:db8::7"},
@@ -223,7 +223,7 @@ var differences = []difference{
 	{
 		id:     "address-from-any-header",
 		theirs: "`CF-Connecting-IP` and `X-Real-IP` are believed of anyone, whether a proxy in front sets them or not.",
-		reason: "Any client could choose its address; only the configured header is read (design, *whose address, which origin*).",
+		reason: "Any client could choose its address; only the configured header is read (contract, *whose address, which origin*).",
 		at: []place{
 			{both, "CF-Connecting-IP is not believed unless configured", "upstream.header.x-forwarded-for", "203.0.113.7"},
 			{both, "X-Real-IP is not believed unless configured", "upstream.header.x-forwarded-for", "203.0.113.7"},
@@ -233,7 +233,7 @@ var differences = []difference{
 	{
 		id:     "address-header-twice",
 		theirs: "Two values of a client address header are sent as one list.",
-		reason: "That the proxy in front sets the header once means that one of two lines is not the proxy's: neither is believed (design, *whose address, which origin*).",
+		reason: "That the proxy in front sets the header once means that one of two lines is not the proxy's: neither is believed (contract, *whose address, which origin*).",
 		at: []place{
 			{both, "a configured header sent twice leaves X-Forwarded-For", "upstream.header.x-forwarded-for", "203.0.113.7"},
 		},
@@ -241,7 +241,7 @@ var differences = []difference{
 	{
 		id:     "cloudfront",
 		theirs: "`CloudFront-Viewer-Address` is not read.",
-		reason: "It is the only header in which CloudFront gives the viewer's address beyond doubt (design, *whose address, which origin*).",
+		reason: "It is the only header in which CloudFront gives the viewer's address beyond doubt (contract, *whose address, which origin*).",
 		at: []place{
 			{both, "CloudFront's port is stripped from an IPv4 address", "upstream.header.x-forwarded-for", "198.51.100.1"},
 			{both, "CloudFront's port is stripped from an IPv6 address", "upstream.header.x-forwarded-for", "2001:db8::1"},
@@ -250,7 +250,7 @@ var differences = []difference{
 	{
 		id:     "strangers-address",
 		theirs: "A stranger's `X-Forwarded-For` and client address headers are believed and forwarded.",
-		reason: "From a peer that is no trusted proxy they are disregarded and replaced (design, *whose address, which origin*).",
+		reason: "From a peer that is no trusted proxy they are disregarded and replaced (contract, *whose address, which origin*).",
 		at: []place{
 			{both, "a stranger does not choose the public origin", "upstream.header.x-forwarded-for", "127.0.0.1"},
 			{both, "a stranger's X-Forwarded-For is replaced", "upstream.header.x-forwarded-for", "127.0.0.1"},
@@ -266,7 +266,7 @@ var differences = []difference{
 	{
 		id:     "repeated-request-headers",
 		theirs: "Several lines of a header become one, joined by commas (`Cookie`: semicolons).",
-		reason: "Repeated values are kept as they are (design, *other request headers*); a list is not always what a comma makes of it.",
+		reason: "Repeated values are kept as they are (contract, *other request headers*); a list is not always what a comma makes of it.",
 		at: []place{
 			{both, "a configured header sent twice leaves X-Forwarded-For", "upstream.header.cf-connecting-ip", "198.51.100.1\n198.51.100.2"},
 			{both, "a repeated header keeps its lines", "upstream.header.x-repeated", "2\n1\n3"},
@@ -276,7 +276,7 @@ var differences = []difference{
 	{
 		id:     "empty-request-header",
 		theirs: "An empty header is dropped.",
-		reason: "All request headers travel intact (design, *other request headers*).",
+		reason: "All request headers travel intact (contract, *other request headers*).",
 		at: []place{
 			{express, "an empty header stays", "upstream.header.x-empty", ""},
 		},
@@ -284,7 +284,7 @@ var differences = []difference{
 	{
 		id:     "accept-encoding",
 		theirs: "`Accept-Encoding` becomes `identity`.",
-		reason: "*Better*: it stays the client's, so ClerkJS travels compressed (design, *other request headers*).",
+		reason: "*Better*: it stays the client's, so ClerkJS travels compressed (contract, *other request headers*).",
 		at: []place{
 			{both, "Accept-Encoding is the client's", "upstream.header.accept-encoding", "gzip, deflate, br, zstd"},
 			{both, "no Accept-Encoding is added", "upstream.header.accept-encoding", "(absent)"},
@@ -295,7 +295,7 @@ var differences = []difference{
 	{
 		id:     "fetch-headers",
 		theirs: "Node's `fetch` adds `Accept`, `Accept-Language`, `User-Agent` and `Sec-Fetch-Mode`, and to conditional requests `Cache-Control` and `Pragma`.",
-		reason: "All request headers travel intact, and none is invented: Clerk weighs what kind of browser and request it sees (design, *other request headers*).",
+		reason: "All request headers travel intact, and none is invented: Clerk weighs what kind of browser and request it sees (contract, *other request headers*).",
 		at: []place{
 			{both, "ordinary headers are forwarded", "upstream.header.cache-control", "(absent)"},
 			{both, "ordinary headers are forwarded", "upstream.header.pragma", "(absent)"},
@@ -322,7 +322,7 @@ var differences = []difference{
 	{
 		id:     "empty-chunked-body",
 		theirs: "A body of no chunks becomes one of length zero.",
-		reason: "A length that the client did not give is not known before the body's end, and nothing is held back until then (design, *body*).",
+		reason: "A length that the client did not give is not known before the body's end, and nothing is held back until then (contract, *body*).",
 		at: []place{
 			{both, "POST in no chunks", "upstream.length", "chunked"},
 		},
@@ -330,7 +330,7 @@ var differences = []difference{
 	{
 		id:     "bodies-of-other-methods",
 		theirs: "Bodies are lost: with GET always, with DELETE, OPTIONS and others by Express.",
-		reason: "Any method may have a body, and it travels (design, *body*; RFC 9110 §9.1).",
+		reason: "Any method may have a body, and it travels (contract, *body*; RFC 9110 §9.1).",
 		at: []place{
 			{express, "DELETE with a length", "upstream.body", "identifier=ada%40example.com&strategy=password"},
 			{express, "DELETE with a length", "upstream.length", "46"},
@@ -366,7 +366,7 @@ var differences = []difference{
 	{
 		id:     "connect",
 		theirs: "Node's HTTP server closes the connection.",
-		reason: "A CONNECT target has no path, so it is not the proxy's and is passed on to the application (design, *match*).",
+		reason: "A CONNECT target has no path, so it is not the proxy's and is passed on to the application (contract, *match*).",
 		at: []place{
 			{both, "CONNECT is not forwarded", "client.status", "200"},
 		},
@@ -374,7 +374,7 @@ var differences = []difference{
 	{
 		id:     "expect-continue",
 		theirs: "Node's `fetch` refuses the header: the answer is 502, after the client was told to continue.",
-		reason: "`Expect: 100-continue` works (design, *body*; RFC 9110 §10.1.1).",
+		reason: "`Expect: 100-continue` works (contract, *body*; RFC 9110 §10.1.1).",
 		at: []place{
 			{both, "a body that waits for 100 Continue is asked for and forwarded", "client.status", "200"},
 			{both, "a body that waits for 100 Continue is asked for and forwarded", "upstream.requests", "1"},
@@ -383,7 +383,7 @@ var differences = []difference{
 	{
 		id:     "informational",
 		theirs: "103 and 102 are dropped, and a 100 that was not asked for makes the answer a 502.",
-		reason: "Informational responses are passed on (design, *response*), and a 100 may always be disregarded (RFC 9110 §15.2.1).",
+		reason: "Informational responses are passed on (contract, *response*), and a 100 may always be disregarded (RFC 9110 §15.2.1).",
 		at: []place{
 			{both, "early hints are passed on", "client.interim", "103 link: </a.js>; rel=preload"},
 			{both, "early hints twice are passed on twice", "client.interim", "103 link: </a.js>\n103 link: </b.js>"},
@@ -402,7 +402,7 @@ var differences = []difference{
 	{
 		id:     "set-cookie",
 		theirs: "Of several `Set-Cookie` lines Express keeps the last.",
-		reason: "Every cookie is a line of its own (design, *response*; RFC 6265 §3), or signing in fails.",
+		reason: "Every cookie is a line of its own (contract, *response*; RFC 6265 §3), or signing in fails.",
 		at: []place{
 			{express, "every Set-Cookie is a line of its own", "client.header.set-cookie", "__client=a; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly\n__client_uat=1\nz="},
 		},
@@ -410,7 +410,7 @@ var differences = []difference{
 	{
 		id:     "repeated-response-headers",
 		theirs: "Several lines of a header become one, joined by commas.",
-		reason: "Headers travel intact (design, *response*); a list is not always what a comma makes of it.",
+		reason: "Headers travel intact (contract, *response*); a list is not always what a comma makes of it.",
 		at: []place{
 			{both, "a repeated header of the answer keeps its lines", "client.header.link", "</a>; rel=next\n</b>; rel=prev"},
 			{both, "Vary on several lines arrives", "client.header.vary", "Origin\nAccept-Encoding"},
@@ -420,7 +420,7 @@ var differences = []difference{
 	{
 		id:     "echoed-secret-key",
 		theirs: "An answer that echoes the request hands the secret key out.",
-		reason: "The secret key never leaves for a browser (design, `Clerk-Secret-Key`).",
+		reason: "The secret key never leaves for a browser (contract, `Clerk-Secret-Key`).",
 		at: []place{
 			{both, "an answer that echoes the secret key does not give it away", "client.header.clerk-secret-key", "(absent)"},
 		},
@@ -428,7 +428,7 @@ var differences = []difference{
 	{
 		id:     "compressed-answer",
 		theirs: "A compressed answer is decompressed; `Content-Encoding` is dropped, also where the encoding is unknown and the body stays as it is.",
-		reason: "Body and `Content-Encoding` are kept byte for byte (design, *response*); without the header nobody can read what was not decompressed.",
+		reason: "Body and `Content-Encoding` are kept byte for byte (contract, *response*); without the header nobody can read what was not decompressed.",
 		at: []place{
 			{both, "a compressed answer arrives byte for byte", "client.body", "\x1f\x8b\b\x00\x00\x00\x00\x00\x00\xff\xcaH\xcd\xc9\xc9\a\x04\x00\x00\xff\xff\x86\xa6\x106\x05\x00\x00\x00"},
 			{both, "a compressed answer arrives byte for byte", "client.header.content-encoding", "gzip"},
@@ -440,7 +440,7 @@ var differences = []difference{
 	{
 		id:     "content-length",
 		theirs: "`Content-Length` is dropped, in the answer to HEAD too.",
-		reason: "It is kept (design, *response*): a download shows its progress, and a body that is cut short is noticed.",
+		reason: "It is kept (contract, *response*): a download shows its progress, and a body that is cut short is noticed.",
 		at: []place{
 			{both, "an answer that does not wait for the body arrives", "client.header.content-length", "2"},
 			{both, "a content length arrives", "client.header.content-length", "5"},
@@ -453,7 +453,7 @@ var differences = []difference{
 	{
 		id:     "head-first",
 		theirs: "The head of an answer is held back until the first byte of its body.",
-		reason: "An answer is passed on as it arrives (design, *response*); an event stream may begin with silence.",
+		reason: "An answer is passed on as it arrives (contract, *response*); an event stream may begin with silence.",
 		at: []place{
 			{both, "the head of an answer arrives before its body", "client.status", "200"},
 		},
@@ -461,7 +461,7 @@ var differences = []difference{
 	{
 		id:     "trailers",
 		theirs: "Trailers are dropped.",
-		reason: "They are kept (design, *response*; RFC 9110 §6.5).",
+		reason: "They are kept (contract, *response*; RFC 9110 §6.5).",
 		at: []place{
 			{both, "announced trailers arrive", "client.header.trailer", "X-More\nX-Sum"},
 			{both, "announced trailers arrive", "client.trailer.x-more", "2"},
@@ -493,7 +493,7 @@ var differences = []difference{
 	{
 		id:     "redirect-below-a-base-path",
 		theirs: "The path of the Frontend API's own URL is not taken off again.",
-		reason: "A redirect must lead where its target is, and following one to `/__clerk/fapi/base/…` would put the path there twice (design, `Location`).",
+		reason: "A redirect must lead where its target is, and following one to `/__clerk/fapi/base/…` would put the path there twice (contract, `Location`).",
 		at: []place{
 			{both, "a redirect below the Frontend API's own path leads to the proxy", "client.header.location", "http://app.example.com/__clerk/v1/client"},
 			{both, "a redirect to a path below the Frontend API's own path leads to the proxy", "client.header.location", "http://app.example.com/__clerk/v1/client"},
@@ -503,7 +503,7 @@ var differences = []difference{
 	{
 		id:     "redirect-with-credentials",
 		theirs: "Credentials in a redirect to the Frontend API are dropped.",
-		reason: "A redirect that is not simply to the Frontend API is left untouched (design, `Location`).",
+		reason: "A redirect that is not simply to the Frontend API is left untouched (contract, `Location`).",
 		at: []place{
 			{both, "a redirect with credentials to the Frontend API is untouched", "client.header.location", "http://user:password@{upstream}/v1/client"},
 		},
@@ -511,7 +511,7 @@ var differences = []difference{
 	{
 		id:     "redirect-to-another-scheme",
 		theirs: "A redirect to an application's own scheme is taken for one to the Frontend API if the host is the same.",
-		reason: "Only http and https lead to the Frontend API; anything else is left untouched (design, `Location`).",
+		reason: "Only http and https lead to the Frontend API; anything else is left untouched (contract, `Location`).",
 		at: []place{
 			{both, "a redirect to another scheme is untouched", "client.header.location", "myapp://{upstream}/callback?token=1"},
 		},
@@ -567,7 +567,7 @@ var differences = []difference{
 	{
 		id:     "torn-body",
 		theirs: "A request whose chunks are malformed gets a bare 400 from Node's HTTP server.",
-		reason: "The answer is an error in Clerk's shape, which ClerkJS can show (design, *our own errors*).",
+		reason: "The answer is an error in Clerk's shape, which ClerkJS can show (contract, *our own errors*).",
 		at: []place{
 			{both, "a chunk size that is no number is refused", "client.body", "{\"errors\":[{\"code\":\"proxy_request_failed\",\"message\":\"…\"}]}"},
 			{both, "a chunk that is longer than it says is refused", "client.body", "{\"errors\":[{\"code\":\"proxy_request_failed\",\"message\":\"…\"}]}"},
@@ -586,7 +586,7 @@ var differences = []difference{
 	{
 		id:     "host-that-is-none",
 		theirs: "A Host that is no host is forwarded as part of `Clerk-Proxy-Url`, changes the path that is matched, or gets a bare 400.",
-		reason: "Such a value must not end up in a URL; the answer is an error in Clerk's shape (design, *whose address, which origin*; RFC 9112 §3.2).",
+		reason: "Such a value must not end up in a URL; the answer is an error in Clerk's shape (contract, *whose address, which origin*; RFC 9112 §3.2).",
 		at: []place{
 			{express, "an empty Host is refused", "client.body", "{\"errors\":[{\"code\":\"proxy_request_failed\",\"message\":\"…\"}]}"},
 			{backend, "an empty Host is refused", "client.status", "400"},
@@ -617,7 +617,7 @@ var differences = []difference{
 	{
 		id:     "timeout",
 		theirs: "There is none: a request waits for as long as the upstream is silent.",
-		reason: "A silent upstream is a 504, or within the body a cut connection (design, *upstream fails*).",
+		reason: "A silent upstream is a 504, or within the body a cut connection (contract, *upstream fails*).",
 		at: []place{
 			{both, "an upstream that stalls before its head is a timeout", "client.status", "504"},
 			{both, "an upstream that stalls before its head is a timeout", "upstream.end", "aborted"},
@@ -632,7 +632,7 @@ var differences = []difference{
 	{
 		id:     "cut-body",
 		theirs: "When the upstream's body breaks off, Express leaves the client waiting; the error that `@clerk/express` does not handle would end the process.",
-		reason: "The connection is cut so that nobody takes half a body for a whole one (design, *upstream fails*).",
+		reason: "The connection is cut so that nobody takes half a body for a whole one (contract, *upstream fails*).",
 		at: []place{
 			{express, "a body that is cut short is not taken for a whole one", "client.end", "cut"},
 			{express, "a chunked body that is cut short is not taken for a whole one", "client.end", "cut"},
@@ -643,7 +643,7 @@ var differences = []difference{
 	{
 		id:     "client-gone",
 		theirs: "A request upstream goes on although its client has left.",
-		reason: "*Better*: it is cancelled (design, *client goes away*).",
+		reason: "*Better*: it is cancelled (contract, *client goes away*).",
 		at: []place{
 			{both, "a client that leaves before the answer ends the request upstream", "upstream.end", "aborted"},
 			{express, "a client that leaves within the answer ends the request upstream", "upstream.end", "aborted"},

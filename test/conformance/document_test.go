@@ -44,7 +44,7 @@ The same request bytes go through clerkproxy, through the `+"`frontendApiProxy` 
 the same bytes. What the upstream received and what the client received is compared, over raw connections.
 
 %d requests: %d have the same result, %d a result that differs for one of the %d reasons below. The versions of the packages
-are those of `+"`npm/package-lock.json`"+`. "Design" names a row of the proxy's forwarding contract; the requests below spell it out, row by row.
+are those of `+"`npm/package-lock.json`"+`. "Contract" names a row of [the forwarding contract](architecture.md#the-forwarding-contract).
 
 ## Differences
 
