@@ -19,10 +19,7 @@ import (
 // answers before it included.
 const maxResponseHeader = 1 << 20
 
-var (
-	errHeaderTooLarge = errors.New("upstream: the answer's headers are too large")
-	errClosedIdle     = errors.New("upstream: the connection was closed while it was idle")
-)
+var errHeaderTooLarge = errors.New("upstream: the answer's headers are too large")
 
 // A conn is one HTTP/1.1 connection of the lane. The goroutine that has a
 // request writes it and reads its answer; there is no other.
