@@ -1,6 +1,7 @@
 package clerkproxy
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -100,7 +101,9 @@ func copyBody(w io.Writer, flusher interface{ Flush() error }, resp *http.Respon
 	// what it has to say after it.
 	for remaining := resp.ContentLength; ; {
 		if remaining != 0 && !atHand(resp.Body) {
-			if err := flusher.Flush(); err != nil {
+			// A ResponseWriter that cannot flush, such as that of
+			// http.TimeoutHandler, passes the answer on in its own time.
+			if err := flusher.Flush(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 				return err
 			}
 		}

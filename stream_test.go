@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 )
 
 // Every piece of an answer is delivered before the next is sent, its headers
@@ -77,5 +78,13 @@ func TestUploadsArriveAsTheyAreSent(t *testing.T) {
 	}
 	if line, err := br.ReadString('\n'); line != "echo two\n" && err != io.EOF {
 		t.Errorf("got %q, %v", line, err)
+	}
+}
+
+func TestAWriterThatCannotFlush(t *testing.T) {
+	p := newProxyTo(t, Config{}, rawUpstream(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
+	addr := serve(t, http.TimeoutHandler(p, time.Minute, ""))
+	if got := body(t, send(t, addr, "GET /__clerk/v1 HTTP/1.1\r\nHost: app.dev\r\n\r\n")); got != "hello" {
+		t.Errorf("got %q", got)
 	}
 }
