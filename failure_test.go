@@ -68,6 +68,7 @@ func TestUpstreamFailsBeforeItAnswers(t *testing.T) {
 		{"answers with two lengths", answers("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), 502, "not valid HTTP"},
 		{"cuts the headers short", answers("HTTP/1.1 200 OK\r\nX-Half: "), 502, "too early"},
 		{"switches protocols unasked", answers("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), 502, ""},
+		{"has a status that is none", answers("HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n"), 502, ""},
 		{"has more headers than anyone needs", answers("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2<<20) + "\r\n\r\n"), 502, ""},
 	}
 	for _, tt := range tests {

@@ -76,9 +76,10 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
 
 	resp, err := p.transport.RoundTrip(out)
 	informational.end()
-	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+	if err == nil && (resp.StatusCode < 200 || resp.StatusCode > 999) {
+		// A switch of protocols that nobody asked for, or no status at all.
 		_ = resp.Body.Close()
-		err = errors.New("the upstream switched protocols unasked")
+		err = errors.New("the upstream's status is not one of an answer")
 	}
 	if err != nil {
 		p.refuse(w, r, ctx, body, err)

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ func (s *Server) backend() http.Handler {
 		"GET /v1/jwks":               s.backendJWKS,
 		"GET /v1/instance":           s.backendInstance,
 		"GET /v1/domains":            s.listDomains,
+		"POST /v1/domains":           s.createDomain,
 		"GET /v1/domains/{domain}":   s.getDomain,
 		"PATCH /v1/domains/{domain}": s.updateDomain,
 		"POST /v1/proxy_checks":      s.createProxyCheck,
@@ -26,6 +28,14 @@ func (s *Server) backend() http.Handler {
 		"GET /v1/users/count":        s.countUsers,
 		"GET /v1/users/{user}":       s.getUser,
 		"GET /v1/sessions/{session}": s.backendSession,
+
+		"GET /v1/clients/handshake_payload":                s.backendHandshake,
+		"POST /v1/sessions/{session}/refresh":              s.refreshSession,
+		"POST /v1/sessions/{session}/revoke":               s.backendRevoke,
+		"GET /v1/organizations":                            s.listOrganizations,
+		"GET /v1/organizations/{organization}":             s.backendOrganization,
+		"GET /v1/organizations/{organization}/memberships": s.listOrganizationMembers,
+		"GET /v1/users/{user}/organization_memberships":    s.listUserMemberships,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			answer, err := handler(w, r)
@@ -69,7 +79,7 @@ func (s *Server) backendJWKS(http.ResponseWriter, *http.Request) (any, error) {
 
 func (s *Server) backendInstance(http.ResponseWriter, *http.Request) (any, error) {
 	return object{
-		"object": "instance", "id": s.keys.id, "environment_type": "production",
+		"object": "instance", "id": s.instanceID, "environment_type": "production",
 		"allowed_origins": nil, "workspace_id": nil,
 	}, nil
 }
@@ -180,8 +190,8 @@ func domainJSON(d *domain) object {
 		"object":              "domain",
 		"id":                  d.id,
 		"name":                d.name,
-		"is_satellite":        false,
-		"is_primary":          true,
+		"is_satellite":        d.satellite,
+		"is_primary":          !d.satellite,
 		"frontend_api_url":    d.frontendAPI(),
 		"accounts_portal_url": "https://accounts." + d.name,
 		"proxy_url":           nullable(d.proxyURL()),
@@ -204,7 +214,21 @@ func readFields(r *http.Request) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-// The page of users that a list answers, unless limit and offset say otherwise.
+// readJSON reads a JSON object that has the fields of into and no other.
+func readJSON(r *http.Request, into any) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return formError(err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if decoder.Decode(into) != nil || decoder.More() {
+		return errBodyInvalid
+	}
+	return nil
+}
+
+// The page that a list answers, unless limit and offset say otherwise.
 const (
 	defaultLimit = 10
 	maxLimit     = 500
@@ -297,6 +321,24 @@ func (s *Server) backendSession(_ http.ResponseWriter, r *http.Request) (any, er
 	if found == nil {
 		return nil, errNotFound
 	}
+	return s.backendSessionJSON(found), nil
+}
+
+// backendRevoke ends a session.
+func (s *Server) backendRevoke(_ http.ResponseWriter, r *http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, now := s.sessionByID(r.PathValue("session")), s.config.Now()
+	if found == nil {
+		return nil, errNotFound
+	}
+	if found.active(now) {
+		found.end("revoked", now)
+	}
+	return s.backendSessionJSON(found), nil
+}
+
+func (s *Server) backendSessionJSON(found *session) object {
 	return object{
 		"object":                      "session",
 		"id":                          found.id,
@@ -304,12 +346,12 @@ func (s *Server) backendSession(_ http.ResponseWriter, r *http.Request) (any, er
 		"client_id":                   found.clientID,
 		"actor":                       nil,
 		"status":                      found.statusAt(s.config.Now()),
-		"last_active_organization_id": nil,
+		"last_active_organization_id": nullable(found.activeOrganizationID()),
 		"last_active_at":              found.lastActiveAt.UnixMilli(),
 		"expire_at":                   found.createdAt.Add(sessionLifetime).UnixMilli(),
 		"abandon_at":                  found.createdAt.Add(sessionKept).UnixMilli(),
 		"tasks":                       nil,
 		"created_at":                  found.createdAt.UnixMilli(),
 		"updated_at":                  found.updatedAt.UnixMilli(),
-	}, nil
+	}
 }

@@ -289,7 +289,7 @@ func TestTheBackendAPIListsUsers(t *testing.T) {
 func TestTheRestOfTheBackendAPI(t *testing.T) {
 	s := start(t, Config{ProxyURLs: []string{testProxyURL}, Users: []User{ada}})
 	id := newBrowser(t, s).signIn(ada)
-	if a := backendCall(t, s, http.MethodGet, "/v1/jwks", ""); a.at("keys.0.kid") != s.keys.id || a.at("keys.0.alg") != "RS256" || a.at("keys.0.d") != nil {
+	if a := backendCall(t, s, http.MethodGet, "/v1/jwks", ""); a.at("keys.0.kid") != s.keys.current().id || a.at("keys.0.alg") != "RS256" || a.at("keys.0.d") != nil {
 		t.Errorf("jwks: %d %s", a.status, a.body)
 	}
 	if a := backendCall(t, s, http.MethodGet, "/v1/instance", ""); a.at("environment_type") != "production" {

@@ -52,7 +52,7 @@ type clientClaims struct {
 
 func (c *call) rotate(cl *client) error {
 	cl.rotating = randomText(32)
-	token, err := jwt.Signed(c.server.keys.client).Claims(clientClaims{cl.id, cl.rotating}).Serialize()
+	token, err := jwt.Signed(c.server.clientKey.client).Claims(clientClaims{cl.id, cl.rotating}).Serialize()
 	cl.token = token
 	return err
 }
@@ -64,7 +64,7 @@ func (s *Server) clientOf(token string) *client {
 		return nil
 	}
 	var claims clientClaims
-	if parsed.Claims(s.keys.private.Public(), &claims) != nil {
+	if parsed.Claims(s.clientKey.private.Public(), &claims) != nil {
 		return nil
 	}
 	cl := s.state.clients[claims.ID]

@@ -9,10 +9,19 @@ import (
 	"time"
 )
 
-// The cookies that the Frontend API sets. ClerkJS sets __session itself.
+// The cookies that the Frontend API sets.
 const (
 	cookieClient    = "__client"
 	cookieClientUAT = "__client_uat"
+	cookieHandshake = "__clerk_handshake"
+	cookieNonce     = "__clerk_handshake_nonce"
+)
+
+// The cookies that a handshake has the application's server set. ClerkJS sets
+// __session too.
+const (
+	cookieSession = "__session"
+	cookieRefresh = "__refresh"
 )
 
 // setCookies brings the browser's cookies in line with its client: each one that
@@ -26,13 +35,13 @@ func (c *call) setCookies(w http.ResponseWriter) {
 		set := c.newCookie(cookieClient, token)
 		set.HttpOnly = true
 		if token == "" {
-			set.MaxAge, set.Expires = -1, time.Unix(0, 0)
+			set = expired(*set)
 		}
 		http.SetCookie(w, set)
 	}
 
 	uat := strconv.FormatInt(c.client.uat(c.now), 10)
-	for _, name := range []string{cookieClientUAT, cookieClientUAT + "_" + c.server.instance.CookieSuffix()} {
+	for _, name := range c.names(cookieClientUAT, true) {
 		// Absent means signed out too: a visitor gets no cookie for nothing.
 		if has := c.cookie(name); has != uat && (has != "" || uat != "0") {
 			set := c.newCookie(name, uat)
@@ -56,6 +65,12 @@ func (c *call) newCookie(name, value string) *http.Cookie {
 		// host is localhost by name.
 		Secure: strings.HasPrefix(c.proxyURL, "https:"),
 	}
+}
+
+// expired is the same cookie, for the browser to forget.
+func expired(cookie http.Cookie) *http.Cookie {
+	cookie.Value, cookie.MaxAge, cookie.Expires = "", -1, time.Unix(0, 0)
+	return &cookie
 }
 
 // cookieDomain is the domain's name where the browser is on it. On loopback it

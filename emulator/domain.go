@@ -14,8 +14,9 @@ import (
 
 // domain is one of the instance's domains.
 type domain struct {
-	id   string
-	name string
+	id        string
+	name      string
+	satellite bool
 
 	// proxyURLs are the proxy URLs that are attributed to the domain; none means
 	// that it uses DNS. Clerk has one a domain, and so has whatever goes through
@@ -28,6 +29,8 @@ type domain struct {
 type Domain struct {
 	ID   string
 	Name string
+	// IsSatellite is false for the one primary domain.
+	IsSatellite bool
 	// ProxyURL is empty while the domain uses DNS.
 	ProxyURL string
 	// FrontendAPIURL is the proxy URL, or else https://clerk.<Name>.
@@ -40,9 +43,13 @@ func (s *Server) Domains() []Domain {
 	defer s.mu.Unlock()
 	var domains []Domain
 	for _, d := range s.state.domains {
-		domains = append(domains, Domain{ID: d.id, Name: d.name, ProxyURL: d.proxyURL(), FrontendAPIURL: d.frontendAPI()})
+		domains = append(domains, d.public())
 	}
 	return domains
+}
+
+func (d *domain) public() Domain {
+	return Domain{ID: d.id, Name: d.name, IsSatellite: d.satellite, ProxyURL: d.proxyURL(), FrontendAPIURL: d.frontendAPI()}
 }
 
 // RegisterProxyURL makes the primary domain accept requests from a proxy at
@@ -50,15 +57,33 @@ func (s *Server) Domains() []Domain {
 // Backend API makes. The first one is the domain's proxy_url; further ones are
 // accepted beside it. A trailing slash is dropped, as proxies do.
 func (s *Server) RegisterProxyURL(proxyURL string) error {
-	proxyURL = strings.TrimRight(proxyURL, "/")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.state.domains[0]
-	if err := d.admits(proxyURL); err != nil {
+	if err := s.register(s.state.domains[0], proxyURL); err != nil {
 		return fmt.Errorf("emulator: proxy URL %q: %w", proxyURL, err)
+	}
+	return nil
+}
+
+func (s *Server) register(d *domain, proxyURL string) error {
+	proxyURL = strings.TrimRight(proxyURL, "/")
+	if err := s.admits(d, proxyURL); err != nil {
+		return err
 	}
 	if !slices.Contains(d.proxyURLs, proxyURL) {
 		d.proxyURLs = append(d.proxyURLs, proxyURL)
+	}
+	return nil
+}
+
+// admits reports why a URL cannot be the domain's proxy URL. One that another
+// domain has cannot: requests through it could not be attributed.
+func (s *Server) admits(d *domain, proxyURL string) error {
+	if err := d.admits(proxyURL); err != nil {
+		return err
+	}
+	if other := s.domainByProxyURL(proxyURL); other != nil && other != d {
+		return fmt.Errorf("must not be that of the domain %s", other.name)
 	}
 	return nil
 }
@@ -77,6 +102,16 @@ func (d *domain) frontendAPI() string {
 	return d.proxyURLs[0]
 }
 
+// frontendAPIFor is the proxy URL beside a page, or else frontendAPI.
+func (d *domain) frontendAPIFor(page *url.URL) string {
+	for _, proxyURL := range d.proxyURLs {
+		if u, err := url.Parse(proxyURL); err == nil && origin(u) == origin(page) {
+			return proxyURL
+		}
+	}
+	return d.frontendAPI()
+}
+
 func (d *domain) frontendAPIHost() string { return "clerk." + d.name }
 
 // owns reports whether host, without a port, is the domain itself or below it.
@@ -84,7 +119,7 @@ func (d *domain) owns(host string) bool {
 	return strings.EqualFold(host, d.name) || strings.HasSuffix(strings.ToLower(host), "."+strings.ToLower(d.name))
 }
 
-// admits reports why a URL cannot be the domain's proxy URL.
+// admits reports why a URL cannot be a proxy URL of the domain.
 func (d *domain) admits(proxyURL string) error {
 	u, err := url.Parse(proxyURL)
 	switch {
@@ -142,12 +177,39 @@ func (s *Server) attribute(r *http.Request) (*domain, string, error) {
 		return nil, "", err
 	}
 	proxyURL := r.Header.Get(headerProxyURL)
-	for _, d := range s.state.domains {
-		if slices.Contains(d.proxyURLs, proxyURL) {
-			return d, proxyURL, nil
-		}
+	if d := s.domainByProxyURL(proxyURL); d != nil {
+		return d, proxyURL, nil
 	}
 	return nil, "", errHostInvalid
+}
+
+func (s *Server) domainByProxyURL(proxyURL string) *domain {
+	for _, d := range s.state.domains {
+		if slices.Contains(d.proxyURLs, proxyURL) {
+			return d
+		}
+	}
+	return nil
+}
+
+// domainByFrontendAPI finds the domain whose browsers reach the Frontend API at
+// an address: a proxy URL, or the host of a domain that has none.
+func (s *Server) domainByFrontendAPI(address string) *domain {
+	for _, d := range s.state.domains {
+		if len(d.proxyURLs) == 0 && d.frontendAPI() == address {
+			return d
+		}
+	}
+	return s.domainByProxyURL(address)
+}
+
+func (s *Server) domainByName(name string) *domain {
+	for _, d := range s.state.domains {
+		if strings.EqualFold(d.name, name) {
+			return d
+		}
+	}
+	return nil
 }
 
 // authorizeProxy checks the headers that name the proxy and prove that it is the

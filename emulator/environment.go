@@ -3,7 +3,8 @@ package emulator
 import "net/url"
 
 // getEnvironment is the instance's settings: e-mail address and password, names
-// optional, one session a browser; no bot protection, organisations or billing.
+// optional, one session a browser, organizations once there are any; no bot
+// protection and no billing.
 // ClerkJS also refreshes it with a PATCH.
 func (c *call) getEnvironment() (any, error) {
 	return object{
@@ -11,7 +12,7 @@ func (c *call) getEnvironment() (any, error) {
 		"auth_config":           authConfig(),
 		"display_config":        c.displayConfig(),
 		"user_settings":         userSettings(),
-		"organization_settings": organizationSettings(),
+		"organization_settings": organizationSettings(len(c.server.state.organizations) > 0),
 		"fraud_settings":        object{"object": "fraud_settings", "native": object{"device_attestation_mode": "disabled"}},
 		"commerce_settings": object{"object": "commerce_settings", "billing": object{
 			"stripe_publishable_key":             nil,
@@ -61,8 +62,14 @@ func authConfig() object {
 
 // displayConfig points every page at the application itself: at Clerk the
 // account portal would have them, on a host that the emulator does not serve.
+// People who visit a satellite sign in and up on the primary domain.
 func (c *call) displayConfig() object {
-	home := c.pageOrigin()
+	home := pageOrigin(c.domain, c.proxyURL)
+	primary := home
+	if c.domain.satellite {
+		first := c.server.state.domains[0]
+		primary = pageOrigin(first, first.frontendAPI())
+	}
 	return object{
 		"object":                         "display_config",
 		"id":                             "display_config_emulator",
@@ -103,8 +110,8 @@ func (c *call) displayConfig() object {
 
 		"home_url":                      home,
 		"logo_link_url":                 home,
-		"sign_in_url":                   home + "/sign-in",
-		"sign_up_url":                   home + "/sign-up",
+		"sign_in_url":                   primary + "/sign-in",
+		"sign_up_url":                   primary + "/sign-up",
 		"user_profile_url":              home + "/user",
 		"waitlist_url":                  home + "/waitlist",
 		"oauth_consent_url":             home + "/oauth-consent",
@@ -123,12 +130,12 @@ func (c *call) displayConfig() object {
 
 // pageOrigin is where the application's pages are: beside the proxy, or at the
 // domain itself.
-func (c *call) pageOrigin() string {
-	u, err := url.Parse(c.proxyURL)
-	if err != nil || u.Host == c.domain.frontendAPIHost() {
-		return "https://" + c.domain.name
+func pageOrigin(d *domain, frontendAPI string) string {
+	u, err := url.Parse(frontendAPI)
+	if err != nil || u.Host == d.frontendAPIHost() {
+		return "https://" + d.name
 	}
-	return u.Scheme + "://" + u.Host
+	return origin(u)
 }
 
 func userSettings() object {
@@ -206,12 +213,12 @@ func (a attribute) json() object {
 	}
 }
 
-func organizationSettings() object {
+func organizationSettings(enabled bool) object {
 	return object{
-		"enabled": false, "max_allowed_memberships": 5, "force_organization_selection": false,
+		"enabled": enabled, "max_allowed_memberships": maxMemberships, "force_organization_selection": false,
 		"actions":      object{"admin_delete": false},
-		"domains":      object{"enabled": false, "enrollment_modes": []string{}, "default_role": "org:member"},
-		"slug":         object{"disabled": true},
-		"creator_role": "org:admin",
+		"domains":      object{"enabled": false, "enrollment_modes": []string{}, "default_role": roleMember},
+		"slug":         object{"disabled": !enabled},
+		"creator_role": roleAdmin,
 	}
 }

@@ -52,6 +52,25 @@ var (
 	errProxySecretInvalid = newError(http.StatusUnauthorized, "proxy_request_invalid_secret_key", "The Clerk-Secret-Key header does not hold this instance's secret key.")
 )
 
+// Errors of handshakes and of domains.
+var (
+	errRedirectURL  = newError(http.StatusUnprocessableEntity, "form_param_value_invalid", "This URL is not on a domain of the instance, or is not https there. On loopback it must be on the host of a registered proxy URL.")
+	errOnSatellite  = newError(http.StatusForbidden, "operation_not_allowed_on_satellite_domain", "This is not possible on a satellite domain. People sign in on the primary domain.")
+	errOnPrimary    = newError(http.StatusForbidden, "operation_not_allowed_on_primary_domain", "This is for satellite domains.")
+	errSyncNonce    = newError(http.StatusBadRequest, "sync_nonce_already_consumed", "This token was used, has expired, or is for another domain.")
+	errDomainExists = newError(http.StatusUnprocessableEntity, "form_identifier_exists", "The instance has this domain already.")
+	errOrganization = newError(http.StatusNotFound, "organization_not_found_or_unauthorized", "There is no such organization, or the user is not a member of it.")
+)
+
+// Errors of refreshing a session. Clerk does not list its codes; servers only put
+// them into the reason of the handshake that follows.
+var (
+	errRefreshExpired  = newError(http.StatusUnauthorized, "expired_token_invalid", "The expired token is not a session token of this session.")
+	errRefreshOrigin   = newError(http.StatusUnauthorized, "request_origin_invalid", "The origin is not that of a page on the domain that the session token was issued for.")
+	errRefreshInactive = newError(http.StatusUnauthorized, "session_inactive", "The session has ended.")
+	errRefreshToken    = newError(http.StatusUnauthorized, "refresh_token_invalid", "This is not the session's refresh token, or it was used.")
+)
+
 // Errors of the Backend API's authentication.
 var (
 	errAuthenticationMissing = newError(http.StatusUnauthorized, "authentication_invalid", "The Backend API needs the instance's secret key in the Authorization header.")

@@ -28,6 +28,8 @@ type call struct {
 	proxyURL string
 	// client is nil while the browser has none.
 	client *client
+	// pageAt is the page's origin where the request does not come from the page.
+	pageAt string
 }
 
 // An endpoint answers the JSON of what it was asked for.
@@ -55,6 +57,11 @@ func (s *Server) frontend() http.Handler {
 		"POST /v1/client/sessions/{session}/tokens/{template}": (*call).createTemplateToken,
 		"GET /v1/me/sessions":                                  (*call).listSessions,
 		"GET /v1/me/sessions/active":                           (*call).listActiveSessions,
+
+		// The browser itself goes to these, and is sent on.
+		"GET /v1/client/handshake": (*call).handshake,
+		"GET /v1/client/sync":      (*call).sync,
+		"GET /v1/client/link":      (*call).link,
 	}
 	for pattern, answer := range bare {
 		mux.HandleFunc(pattern, s.endpoint(answer, false))
@@ -92,9 +99,10 @@ func (s *Server) frontend() http.Handler {
 		"GET /v1/me/phone_numbers":              (*call).listNothing,
 		"GET /v1/me/web3_wallets":               (*call).listNothing,
 		"GET /v1/me/enterprise_connections":     (*call).listNothing,
-		"GET /v1/me/organization_memberships":   (*call).pageNothing,
+		"GET /v1/me/organization_memberships":   (*call).listMemberships,
 		"GET /v1/me/organization_invitations":   (*call).pageNothing,
 		"GET /v1/me/organization_suggestions":   (*call).pageNothing,
+		"GET /v1/organizations/{organization}":  (*call).getOrganization,
 	}
 	for pattern, answer := range withClient {
 		mux.HandleFunc(pattern, s.endpoint(answer, true))
@@ -198,9 +206,12 @@ func (s *Server) endpoint(answer endpoint, withClient bool) http.HandlerFunc {
 			return
 		}
 		response, client, err := s.call(w, r, answer)
+		elsewhere, redirected := response.(redirect)
 		switch {
 		case err != nil:
 			s.writeError(w, err, client)
+		case redirected:
+			elsewhere.write(w)
 		case withClient:
 			s.writeJSON(w, http.StatusOK, object{"response": response, "client": client})
 		default:
@@ -240,6 +251,9 @@ func formError(err error) error {
 // origin is the page's origin. Browsers leave the header out of a GET to their
 // own origin, which a request through a proxy is.
 func (c *call) origin() string {
+	if c.pageAt != "" {
+		return c.pageAt
+	}
 	if origin := c.request.Header.Get("Origin"); origin != "" && origin != "null" {
 		return origin
 	}
@@ -247,7 +261,7 @@ func (c *call) origin() string {
 	if err != nil {
 		return ""
 	}
-	return u.Scheme + "://" + u.Host
+	return origin(u)
 }
 
 func (c *call) getJWKS() (any, error) { return c.server.keys.jwks(), nil }

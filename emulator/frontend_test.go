@@ -18,7 +18,7 @@ func TestWhatIsNotThere(t *testing.T) {
 	}{
 		{"an unknown path", "GET", "/v1/nothing", 404, "resource_not_found", ""},
 		{"the root", "GET", "/", 404, "resource_not_found", ""},
-		{"an endpoint that is left out", "GET", "/v1/client/handshake", 404, "resource_not_found", ""},
+		{"an endpoint that is left out", "GET", "/v1/client/trusted_devices", 404, "resource_not_found", ""},
 		{"the wrong method", "DELETE", "/v1/environment", 405, "method_not_allowed", "GET, HEAD, PATCH"},
 		{"the wrong method by parameter", "POST", "/v1/environment?_method=DELETE", 405, "method_not_allowed", "GET, HEAD, PATCH"},
 		{"a method that is none", "POST", "/v1/environment?_method=TEAPOT", 405, "method_not_allowed", "GET, HEAD, PATCH"},

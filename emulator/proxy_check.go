@@ -27,8 +27,7 @@ type proxyCheck struct {
 // [apiError]. It wants Server.mu not held.
 func (s *Server) checkProxy(ctx context.Context, domainID, proxyURL string) error {
 	s.mu.Lock()
-	d := s.domainByID(domainID)
-	if err := d.admits(proxyURL); err != nil {
+	if err := s.admits(s.domainByID(domainID), proxyURL); err != nil {
 		s.mu.Unlock()
 		return newError(http.StatusUnprocessableEntity, errParameterFormat.code, "The proxy URL "+err.Error()+".").about("proxy_url")
 	}

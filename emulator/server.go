@@ -32,8 +32,19 @@ type Config struct {
 	// ProxyURLs are registered as by [Server.RegisterProxyURL].
 	ProxyURLs []string
 
+	// Satellites are further domains, as by [Server.AddSatellite].
+	Satellites []Satellite
+
 	// Users are there from the start, as by [Server.AddUser].
 	Users []User
+
+	// Organizations are there from the start, as by [Server.AddOrganization].
+	Organizations []Organization
+
+	// Roles are the permissions of each role in an organization, such as
+	// "org:editor": {"org:invoices:create"}. The roles org:admin and org:member
+	// are always there; without an entry they have no permission.
+	Roles map[string][]string
 
 	// JWTTemplates are the instance's JWT templates: the claims that each adds
 	// to a token, by the template's name.
@@ -50,8 +61,8 @@ type Config struct {
 
 	// TLSHosts are further host names and IP addresses that the certificate of
 	// both APIs is for. It is always for localhost and the loopback addresses,
-	// for the hosts listened on, for clerk.<Domain>, and for Clerk's own
-	// frontend-api.clerk.dev and api.clerk.com.
+	// for the hosts listened on, for clerk.<Domain> of it and of the Satellites,
+	// and for Clerk's own frontend-api.clerk.dev and api.clerk.com.
 	TLSHosts []string
 
 	// ProxyCheckTransport reaches the proxy URLs that the Backend API checks.
@@ -97,7 +108,12 @@ type Server struct {
 	config    Config
 	instance  instance.Instance
 	authority *authority
-	keys      *signingKeys
+	// instanceID is the first signing key's id too, as it is with Clerk.
+	instanceID string
+	keys       keyRing
+	// clientKey signs the __client cookie, which is nobody's to verify but
+	// ours, and so outlives the rotation of keys.
+	clientKey *signingKey
 	packages  *packages
 
 	servers []*http.Server
@@ -110,11 +126,14 @@ type Server struct {
 
 // state is everything that requests change, guarded by Server.mu.
 type state struct {
-	domains  []*domain
-	users    []*user
-	clients  map[string]*client
-	sessions []*session
-	checks   map[*proxyCheck]bool
+	domains       []*domain // the primary one first
+	users         []*user
+	organizations []*organization
+	clients       map[string]*client
+	sessions      []*session
+	checks        map[*proxyCheck]bool
+	handshakes    once[[]string] // by nonce
+	links         once[link]     // by token
 }
 
 // Start starts an emulator. The caller closes it with [Server.Close].
@@ -140,20 +159,35 @@ func Start(config Config) (*Server, error) {
 		instance:       inst,
 		packages:       newPackages(config.NPMDir),
 		state: state{
-			domains: []*domain{{id: newID("dmn"), name: config.Domain}},
-			clients: map[string]*client{},
-			checks:  map[*proxyCheck]bool{},
+			domains:    []*domain{{id: newID("dmn"), name: config.Domain}},
+			clients:    map[string]*client{},
+			checks:     map[*proxyCheck]bool{},
+			handshakes: once[[]string]{},
+			links:      once[link]{},
 		},
 	}
-	if s.keys, err = newSigningKeys(); err != nil {
-		return nil, fmt.Errorf("emulator: making the signing key: %w", err)
+	if err := s.RotateKeys(); err != nil {
+		return nil, err
 	}
+	s.clientKey = s.keys.current()
+	s.instanceID = s.clientKey.id
 	var problems []error
+	if err := checkRoles(config.Roles); err != nil {
+		problems = append(problems, fmt.Errorf("emulator: %w", err))
+	}
 	for _, proxyURL := range config.ProxyURLs {
 		problems = append(problems, s.RegisterProxyURL(proxyURL))
 	}
+	for _, satellite := range config.Satellites {
+		_, err := s.AddSatellite(satellite)
+		problems = append(problems, err)
+	}
 	for _, u := range config.Users {
 		_, err := s.AddUser(u)
+		problems = append(problems, err)
+	}
+	for _, o := range config.Organizations {
+		_, err := s.AddOrganization(o)
 		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -188,6 +222,9 @@ func (s *Server) listen() error {
 	defer closeUnlessServed(&backend)
 
 	hosts := []string{"localhost", "127.0.0.1", "::1", s.instance.FrontendAPI, "frontend-api.clerk.dev", "api.clerk.com"}
+	for _, satellite := range s.config.Satellites {
+		hosts = append(hosts, "clerk."+satellite.Domain)
+	}
 	for _, listener := range []net.Listener{frontend, backend} {
 		if ip := listener.Addr().(*net.TCPAddr).IP; !ip.IsUnspecified() && !ip.IsLoopback() {
 			hosts = append(hosts, ip.String())
@@ -266,14 +303,15 @@ func (s *Server) RootCAs() *x509.CertPool {
 func (s *Server) CAPEM() []byte { return s.authority.pem() }
 
 // Env is the instance in Clerk's environment variables, as KEY=value, fit for
-// exec.Cmd.Env. The value of CLERK_JWT_KEY is PEM and has several lines.
+// exec.Cmd.Env. The value of CLERK_JWT_KEY is PEM, of the newest signing key, and
+// has several lines.
 func (s *Server) Env() []string {
 	return []string{
 		"CLERK_PUBLISHABLE_KEY=" + s.PublishableKey,
 		"CLERK_SECRET_KEY=" + s.SecretKey,
 		"CLERK_FAPI_URL=" + s.FrontendAPI,
 		"CLERK_API_URL=" + s.BackendAPI,
-		"CLERK_JWT_KEY=" + s.keys.publicPEM(),
+		"CLERK_JWT_KEY=" + s.keys.current().publicPEM(),
 	}
 }
 

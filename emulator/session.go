@@ -17,6 +17,12 @@ type session struct {
 	clientID string
 	status   string
 	address  string
+	// organizationID is the active organization's, empty for the personal
+	// account.
+	organizationID string
+	// refreshTokens are for the application's server, one for each address at
+	// which the browser reaches the Frontend API: there it has cookies of its own.
+	refreshTokens map[string]string
 
 	verifiedAt   time.Time
 	lastActiveAt time.Time
@@ -32,8 +38,10 @@ type Session struct {
 	// Status is active, ended, removed, revoked or expired.
 	Status string
 	// Address is the person's IP address as the proxy forwarded it.
-	Address      string
-	LastActiveAt time.Time
+	Address string
+	// OrganizationID is the active organization's, or empty.
+	OrganizationID string
+	LastActiveAt   time.Time
 }
 
 // Sessions are all sessions that there have been, the oldest first.
@@ -45,7 +53,7 @@ func (s *Server) Sessions() []Session {
 	for _, one := range s.state.sessions {
 		sessions = append(sessions, Session{
 			ID: one.id, UserID: one.user.id, ClientID: one.clientID, Status: one.statusAt(now),
-			Address: one.address, LastActiveAt: one.lastActiveAt,
+			Address: one.address, OrganizationID: one.activeOrganizationID(), LastActiveAt: one.lastActiveAt,
 		})
 	}
 	return sessions
@@ -140,10 +148,17 @@ func (c *call) getSession() (any, error) {
 	return c.sessionJSON(found)
 }
 
+// touchSession makes the session, and an organization in it, the one that the
+// browser uses.
 func (c *call) touchSession() (any, error) {
 	found, err := c.activeSession()
 	if err != nil {
 		return nil, err
+	}
+	if c.form.Has("active_organization_id") {
+		if err := found.activate(c.form.Get("active_organization_id")); err != nil {
+			return nil, err
+		}
 	}
 	found.lastActiveAt, found.updatedAt = c.now, c.now
 	c.client.lastActiveID, c.client.updatedAt = found.id, c.now
@@ -163,14 +178,22 @@ func (c *call) finish(status string) (any, error) {
 	return c.sessionJSON(found)
 }
 
-// createToken is how ClerkJS renews the session token.
+// createToken is how ClerkJS renews the session token. A page may ask for one
+// for another organization than the active one.
 func (c *call) createToken() (any, error) {
 	found, err := c.activeSession()
 	if err != nil {
 		return nil, err
 	}
+	m := found.user.memberOf(found.organizationID)
+	if c.form.Has("organization_id") {
+		named := c.form.Get("organization_id")
+		if m = found.user.memberOf(named); m == nil && named != "" {
+			return nil, errOrganization
+		}
+	}
 	found.lastActiveAt = c.now
-	token, err := c.sessionToken(found)
+	token, err := c.sessionTokenIn(found, m)
 	return tokenJSON(token), err
 }
 
@@ -243,7 +266,7 @@ func (c *call) sessionBaseJSON(s *session) object {
 		"expire_at":                   s.createdAt.Add(sessionLifetime).UnixMilli(),
 		"abandon_at":                  s.createdAt.Add(sessionKept).UnixMilli(),
 		"last_active_at":              s.lastActiveAt.UnixMilli(),
-		"last_active_organization_id": nil,
+		"last_active_organization_id": nullable(s.activeOrganizationID()),
 		"last_active_token":           nil,
 		"actor":                       nil,
 		"tasks":                       nil,

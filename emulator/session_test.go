@@ -59,7 +59,7 @@ func TestTheSessionToken(t *testing.T) {
 		t.Errorf("fva is %v", fva)
 	}
 
-	block, _ := pem.Decode([]byte(s.keys.publicPEM()))
+	block, _ := pem.Decode([]byte(s.keys.current().publicPEM()))
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestATokenOfAGetNamesThePageAllTheSame(t *testing.T) {
 	s, b, _ := signInServer(t)
 	b.signIn(ada)
 	a := b.get("/v1/client") // without an Origin, as browsers send it
-	_, got := claims(t, a.at("response.sessions.0.last_active_token.jwt").(string), s.keys.private.Public())
+	_, got := claims(t, a.at("response.sessions.0.last_active_token.jwt").(string), s.keys.current().private.Public())
 	if got["azp"] != "https://example.com" {
 		t.Errorf("azp is %v", got["azp"])
 	}
@@ -95,7 +95,7 @@ func TestTemplateTokens(t *testing.T) {
 	id := b.signIn(ada)
 	for _, template := range []string{"hasura", "plain"} {
 		a := b.post("/v1/client/sessions/"+id+"/tokens/"+template, nil)
-		header, got := claims(t, a.at("jwt").(string), s.keys.private.Public())
+		header, got := claims(t, a.at("jwt").(string), s.keys.current().private.Public())
 		if header["cat"] != "cl_B7d4PD222AAA" || got["sub"] != s.Users()[0].ID || got["sid"] != nil {
 			t.Errorf("%s: header %v, claims %v", template, header, got)
 		}

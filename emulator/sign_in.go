@@ -18,6 +18,9 @@ type signIn struct {
 // createSignIn begins a sign-in. With a strategy it goes as far as it can in the
 // same request.
 func (c *call) createSignIn() (any, error) {
+	if c.domain.satellite {
+		return nil, errOnSatellite
+	}
 	if err := c.ensureClient(); err != nil {
 		return nil, err
 	}
@@ -169,7 +172,7 @@ func (c *call) signInJSON(current *signIn) any {
 		shown["supported_first_factors"] = firstFactors(u)
 		shown["user_data"] = object{
 			"first_name": nullable(u.firstName), "last_name": nullable(u.lastName),
-			"image_url": avatarURL(u, c.proxyURL), "has_image": false,
+			"image_url": avatarURL(u.id, c.proxyURL), "has_image": false,
 		}
 	}
 	if current.sessionID != "" {

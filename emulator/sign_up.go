@@ -22,6 +22,9 @@ type signUp struct {
 
 // createSignUp begins a sign-up.
 func (c *call) createSignUp() (any, error) {
+	if c.domain.satellite {
+		return nil, errOnSatellite
+	}
 	if err := c.ensureClient(); err != nil {
 		return nil, err
 	}

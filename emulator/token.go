@@ -2,10 +2,7 @@ package emulator
 
 import (
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"maps"
 	"time"
 
@@ -16,62 +13,16 @@ import (
 // tokenLifetime is how long a session token is valid.
 const tokenLifetime = time.Minute
 
-// The classes of token that Clerk writes into the JOSE header as cat.
-const (
-	classSession  = "cl_B7d4PD111AAA"
-	classTemplate = "cl_B7d4PD222AAA"
-)
-
-// signingKeys is the instance's key pair, and a signer for each class of token.
-type signingKeys struct {
-	id       string
-	private  *rsa.PrivateKey
-	session  jose.Signer
-	template jose.Signer
-	client   jose.Signer
-}
-
-func newSigningKeys() (*signingKeys, error) {
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, err
-	}
-	// Clerk's key id is the instance's id.
-	k := &signingKeys{id: newID("ins"), private: private}
-	signer := func(class string) jose.Signer {
-		options := new(jose.SignerOptions).WithType("JWT")
-		if class != "" {
-			options = options.WithHeader("cat", class)
-		}
-		key := jose.JSONWebKey{Key: private, KeyID: k.id}
-		made, signerErr := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, options)
-		if signerErr != nil {
-			err = signerErr
-		}
-		return made
-	}
-	k.session, k.template, k.client = signer(classSession), signer(classTemplate), signer("")
-	return k, err
-}
-
-// jwks is the JSON Web Key Set of the instance.
-func (k *signingKeys) jwks() jose.JSONWebKeySet {
-	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
-		{Key: k.private.Public(), KeyID: k.id, Algorithm: string(jose.RS256), Use: "sig"},
-	}}
-}
-
-func (k *signingKeys) publicPEM() string {
-	der, err := x509.MarshalPKIXPublicKey(k.private.Public())
-	if err != nil {
-		panic(err) // an RSA key always has this form
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-}
-
-// sessionToken is a version 2 session token.
-// https://clerk.com/docs/guides/sessions/session-tokens
+// sessionToken is a version 2 session token, for the organization that is active
+// in the session.
 func (c *call) sessionToken(s *session) (string, error) {
+	return c.sessionTokenIn(s, s.user.memberOf(s.organizationID))
+}
+
+// sessionTokenIn is one for an organization that need not be the active one, or
+// for none when m is nil.
+// https://clerk.com/docs/guides/sessions/session-tokens
+func (c *call) sessionTokenIn(s *session, m *membership) (string, error) {
 	claims := c.timeClaims()
 	maps.Copy(claims, object{
 		"azp": c.origin(),
@@ -82,7 +33,8 @@ func (c *call) sessionToken(s *session) (string, error) {
 		"sub": s.user.id,
 		"v":   2,
 	})
-	return jwt.Signed(c.server.keys.session).Claims(claims).Serialize()
+	maps.Copy(claims, m.claims())
+	return jwt.Signed(c.server.keys.current().session).Claims(claims).Serialize()
 }
 
 // templateToken is a token from a JWT template. It has no session id.
@@ -93,7 +45,7 @@ func (c *call) templateToken(s *session, template map[string]any) (string, error
 	}
 	maps.Copy(claims, c.timeClaims())
 	maps.Copy(claims, object{"azp": c.origin(), "iss": c.proxyURL, "sub": s.user.id})
-	return jwt.Signed(c.server.keys.template).Claims(claims).Serialize()
+	return jwt.Signed(c.server.keys.current().template).Claims(claims).Serialize()
 }
 
 func (c *call) timeClaims() object {
@@ -106,4 +58,27 @@ func (c *call) timeClaims() object {
 		// Clerk leaves room for servers whose clock is behind.
 		"nbf": c.now.Add(-10 * time.Second).Unix(),
 	}
+}
+
+// issuedToken is what is read of a session token that comes back.
+type issuedToken struct {
+	SessionID string `json:"sid"`
+	Issuer    string `json:"iss"`
+}
+
+// readSessionToken reads a session token of this instance, expired or not. It is
+// not ok when a key that is no longer there has signed it, or for another class
+// of token: a template's claims are the application's to choose.
+func (s *Server) readSessionToken(token string) (read issuedToken, ok bool) {
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil || len(parsed.Headers) != 1 || parsed.Headers[0].ExtraHeaders["cat"] != classSession {
+		return issuedToken{}, false
+	}
+	keys := s.keys.jwks()
+	for _, key := range keys.Key(parsed.Headers[0].KeyID) {
+		if parsed.Claims(key, &read) == nil {
+			return read, read.SessionID != ""
+		}
+	}
+	return issuedToken{}, false
 }

@@ -74,6 +74,7 @@ type user struct {
 	firstName, lastName string
 	password            *password
 	unsafeMetadata      object
+	memberships         []*membership
 	createdAt           time.Time
 	updatedAt           time.Time
 	lastSignInAt        time.Time
@@ -172,8 +173,8 @@ func userJSON(u *user, frontendAPI string) object {
 		"username":                        nil,
 		"first_name":                      nullable(u.firstName),
 		"last_name":                       nullable(u.lastName),
-		"image_url":                       avatarURL(u, frontendAPI),
-		"profile_image_url":               avatarURL(u, frontendAPI),
+		"image_url":                       avatarURL(u.id, frontendAPI),
+		"profile_image_url":               avatarURL(u.id, frontendAPI),
 		"profile_image_id":                "",
 		"has_image":                       false,
 		"primary_email_address_id":        u.emailID,
@@ -186,7 +187,7 @@ func userJSON(u *user, frontendAPI string) object {
 		"external_accounts":               none,
 		"saml_accounts":                   none,
 		"enterprise_accounts":             none,
-		"organization_memberships":        none,
+		"organization_memberships":        membershipsJSON(u.memberships, frontendAPI),
 		"password_enabled":                u.password != nil,
 		"two_factor_enabled":              false,
 		"totp_enabled":                    false,
@@ -234,8 +235,8 @@ func publicUserJSON(u *user, frontendAPI string) object {
 		"username":          nil,
 		"first_name":        nullable(u.firstName),
 		"last_name":         nullable(u.lastName),
-		"image_url":         avatarURL(u, frontendAPI),
-		"profile_image_url": avatarURL(u, frontendAPI),
+		"image_url":         avatarURL(u.id, frontendAPI),
+		"profile_image_url": avatarURL(u.id, frontendAPI),
 		"has_image":         false,
 		"banned":            false,
 		"deprovisioned":     false,
@@ -258,20 +259,16 @@ func metadata(m object) object {
 
 // avatarURL is below the Frontend API, where Clerk has a host of its own for
 // images: a page must not have to leave its origin.
-func avatarURL(u *user, frontendAPI string) string { return frontendAPI + "/avatars/" + u.id + ".svg" }
+func avatarURL(id, frontendAPI string) string { return frontendAPI + "/avatars/" + id + ".svg" }
 
-// avatar draws a user's initials on a colour of their own.
+// avatar draws the initials of a user or an organization on a colour of their
+// own.
 func (s *Server) avatar(w http.ResponseWriter, r *http.Request) {
 	id, ok := strings.CutSuffix(r.PathValue("file"), ".svg")
 	s.mu.Lock()
-	u := s.userByID(id)
-	var initials string
-	if u != nil {
-		initials = initial(u.firstName) + initial(u.lastName)
-		initials = cmp.Or(initials, initial(u.email))
-	}
+	initials := s.initials(id)
 	s.mu.Unlock()
-	if !ok || u == nil {
+	if !ok || initials == "" {
 		s.writeError(w, errNotFound, nil)
 		return
 	}
@@ -281,6 +278,17 @@ func (s *Server) avatar(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 80 80"><rect width="80" height="80" fill="hsl(%d 55%% 45%%)"/>`+
 		`<text x="40" y="40" fill="#fff" font-family="sans-serif" font-size="32" text-anchor="middle" dominant-baseline="central">%s</text></svg>`,
 		hue, html.EscapeString(initials))
+}
+
+// initials are empty when there is nobody of that id.
+func (s *Server) initials(id string) string {
+	if u := s.userByID(id); u != nil {
+		return cmp.Or(initial(u.firstName)+initial(u.lastName), initial(u.email))
+	}
+	if o := s.organization(id); o != nil {
+		return initial(o.name)
+	}
+	return ""
 }
 
 func initial(text string) string {

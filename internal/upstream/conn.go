@@ -19,7 +19,10 @@ import (
 // answers before it included.
 const maxResponseHeader = 1 << 20
 
-var errHeaderTooLarge = errors.New("upstream: the answer's headers are too large")
+var (
+	errHeaderTooLarge = errors.New("upstream: the answer's headers are too large")
+	errStatus         = errors.New("upstream: the answer has no valid status")
+)
 
 // A conn is one HTTP/1.1 connection of the lane. The goroutine that has a
 // request writes it and reads its answer; there is no other.
@@ -128,12 +131,15 @@ func (c *conn) readHeader(req *http.Request, trace *httptrace.ClientTrace) (*htt
 		}
 	}
 	for {
-		resp, err := http.ReadResponse(c.br, req)
+		resp, err := c.readResponse(req)
 		if err != nil {
 			return nil, fmt.Errorf("upstream: read: %w", err)
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			return resp, nil
+		}
+		if resp.StatusCode < 100 {
+			return nil, errStatus
 		}
 		if trace != nil && trace.Got1xxResponse != nil {
 			if err := trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header)); err != nil {
