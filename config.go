@@ -144,49 +144,32 @@ func (e *ConfigError) Error() string {
 // request to find. New does not use the network.
 func New(c Config) (*Proxy, error) {
 	var errs []error
-	fail := func(field, variable, format string, args ...any) {
-		errs = append(errs, &ConfigError{field, variable, fmt.Sprintf(format, args...)})
+	fail := func(field, variable, problem string) {
+		errs = append(errs, &ConfigError{field, variable, problem})
 	}
 
-	inst, live := c.keys(fail)
+	inst, secret := instance.ReadKeys(c.PublishableKey, c.SecretKey, fail)
 	p := &Proxy{
 		inst:      inst,
-		secretKey: []string{live},
+		secretKey: []string{secret},
 		enabled:   c.Enabled,
-		policy:    forwarded.Policy{Trusted: c.TrustedProxies},
+		front:     forwarded.NewFront(c.Hosts, c.TrustedProxies, func(field, problem string) { fail(field, "", problem) }),
 		transport: c.Transport,
 		idle:      upstream.Timeout(c.IdleTimeout, 2*time.Minute),
 		log:       cmp.Or(c.Logger, slog.Default()),
 	}
 
-	proxyURL := cmp.Or(c.ProxyURL, os.Getenv("CLERK_PROXY_URL"), os.Getenv("NEXT_PUBLIC_CLERK_PROXY_URL"), DefaultPath)
 	var problem string
-	if p.origin, p.path, problem = parseProxyURL(proxyURL); problem != "" {
-		fail("ProxyURL", "CLERK_PROXY_URL", "%s", problem)
+	if p.origin, p.path, problem = forwarded.ParseProxyURL(cmp.Or(c.ProxyURL, instance.PublicEnv("CLERK_PROXY_URL"), DefaultPath)); problem != "" {
+		fail("ProxyURL", "CLERK_PROXY_URL", problem)
 	}
-
-	fapi := cmp.Or(c.FrontendAPIURL, os.Getenv("CLERK_FAPI_URL"), inst.FrontendAPIURL())
-	if p.target, problem = parseFrontendAPIURL(fapi); problem != "" {
-		fail("FrontendAPIURL", "CLERK_FAPI_URL", "%s", problem)
-	}
-
-	var ok bool
-	var bad string
-	if p.hosts, bad, ok = forwarded.ParseHostSet(c.Hosts); !ok {
-		fail("Hosts", "", "%q is not a host; write app.dev, app.dev:8443 or *.app.dev", bad)
-	}
-	if c.TrustedProxies == nil {
-		p.policy.Trusted = forwarded.DefaultTrustedProxies()
-	}
-	for _, prefix := range c.TrustedProxies {
-		if !prefix.IsValid() {
-			fail("TrustedProxies", "", "holds an invalid prefix; make prefixes with netip.ParsePrefix")
-		}
+	if p.target, problem = parseFrontendAPIURL(cmp.Or(c.FrontendAPIURL, os.Getenv("CLERK_FAPI_URL"), inst.FrontendAPIURL())); problem != "" {
+		fail("FrontendAPIURL", "CLERK_FAPI_URL", problem)
 	}
 	if c.ClientIPHeader != "" {
-		p.policy.ClientIPHeader = textproto.CanonicalMIMEHeaderKey(c.ClientIPHeader)
+		p.front.ClientIPHeader = textproto.CanonicalMIMEHeaderKey(c.ClientIPHeader)
 		if !validHeaderName(c.ClientIPHeader) {
-			fail("ClientIPHeader", "", "%q is not the name of a header; write one such as CF-Connecting-IP", c.ClientIPHeader)
+			fail("ClientIPHeader", "", fmt.Sprintf("%q is not the name of a header; write one such as CF-Connecting-IP", c.ClientIPHeader))
 		}
 	}
 	if len(errs) > 0 {
@@ -205,32 +188,6 @@ func New(c Config) (*Proxy, error) {
 	return p, nil
 }
 
-// keys returns the instance and its secret key.
-func (c *Config) keys(fail func(field, variable, format string, args ...any)) (instance.Instance, string) {
-	const from = "copy it from the Clerk Dashboard, page API keys"
-	publishable := cmp.Or(c.PublishableKey, os.Getenv("CLERK_PUBLISHABLE_KEY"), os.Getenv("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY"))
-	secret := cmp.Or(c.SecretKey, os.Getenv("CLERK_SECRET_KEY"))
-
-	inst, pubErr := instance.ParsePublishableKey(publishable)
-	switch {
-	case publishable == "":
-		fail("PublishableKey", "CLERK_PUBLISHABLE_KEY", "is missing; %s", from)
-	case pubErr != nil:
-		fail("PublishableKey", "CLERK_PUBLISHABLE_KEY", "%v; %s", pubErr, from)
-	}
-	live, secErr := instance.ParseSecretKey(secret)
-	switch {
-	case secret == "":
-		fail("SecretKey", "CLERK_SECRET_KEY", "is missing; %s", from)
-	case secErr != nil:
-		fail("SecretKey", "CLERK_SECRET_KEY", "%v; %s", secErr, from)
-	}
-	if pubErr == nil && secErr == nil && live != inst.Live {
-		fail("SecretKey", "CLERK_SECRET_KEY", "%v; copy both from the same instance in the Clerk Dashboard", instance.ErrMismatch)
-	}
-	return inst, secret
-}
-
 func (c *Config) upstream() upstream.Config {
 	return upstream.Config{
 		RootCAs:               c.RootCAs,
@@ -239,47 +196,6 @@ func (c *Config) upstream() upstream.Config {
 		ResponseHeaderTimeout: c.ResponseHeaderTimeout,
 		IdleConnTimeout:       c.IdleConnTimeout,
 	}
-}
-
-// parseProxyURL splits a proxy URL into its origin, empty for a mere path, and
-// its path without trailing slashes.
-func parseProxyURL(s string) (origin, path, problem string) {
-	const write = "; write a path such as /__clerk or a URL such as https://app.dev/__clerk"
-	path = s
-	if !strings.HasPrefix(s, "/") {
-		u, err := url.Parse(s)
-		switch {
-		case err != nil || u.Host == "":
-			return "", "", "is neither a path that begins with a slash nor an absolute URL" + write
-		case u.Scheme != "http" && u.Scheme != "https":
-			return "", "", "is neither http nor https" + write
-		case u.User != nil:
-			return "", "", "has credentials in it" + write
-		}
-		host := forwarded.CanonicalHost(u.Host, u.Scheme)
-		if host == "" {
-			return "", "", "has no valid host" + write
-		}
-		origin = u.Scheme + "://" + host
-		_, path, _ = strings.Cut(s, "://")
-		path = path[strings.IndexAny(path+"/", "/?#"):]
-	}
-	if strings.ContainsAny(path, "?#") {
-		return "", "", "has a query or a fragment" + write
-	}
-	path = strings.TrimRight(path, "/")
-	if path == "" {
-		return "", "", "has no path of its own: the proxy would take every request of the application" + write
-	}
-	for segment := range strings.SplitSeq(path[1:], "/") {
-		if unescaped, err := url.PathUnescape(segment); err != nil || segment == "" || unescaped == "." || unescaped == ".." {
-			return "", "", "has a path with an empty, a dot or a badly escaped segment" + write
-		}
-	}
-	if strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"<>\^{|}`+"`", c) }) {
-		return "", "", "has a path with characters that must be escaped" + write
-	}
-	return origin, path, ""
 }
 
 // target is the Frontend API: where requests go.
@@ -307,18 +223,10 @@ func parseFrontendAPIURL(s string) (t target, problem string) {
 	if t.host == "" {
 		return t, "has no valid host" + write
 	}
-	if t.scheme == "http" && !isLoopback(u.Hostname()) {
+	if t.scheme == "http" && !forwarded.IsLoopback(u.Hostname()) {
 		return t, "is plain http to another machine, where the secret key would travel in the clear; write https"
 	}
 	return t, ""
-}
-
-func isLoopback(host string) bool {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap().IsLoopback()
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 func validHeaderName(s string) bool {

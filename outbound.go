@@ -57,7 +57,7 @@ func (p *Proxy) outboundHeader(in http.Header, x *exchange) http.Header {
 			len(nominated) > 0 && nominates(nominated, name),
 			// The path that begins at our secret key must begin here.
 			name == "Clerk-Secret-Key", name == "Clerk-Proxy-Url",
-			!x.source.PeerTrusted && p.policy.Vouches(name):
+			!x.source.PeerTrusted && p.front.Vouches(name):
 		default:
 			out[name] = values
 		}

@@ -20,8 +20,7 @@ type Proxy struct {
 	path      string
 	target    target
 	enabled   func(*url.URL) bool
-	hosts     forwarded.HostSet
-	policy    forwarded.Policy
+	front     forwarded.Front
 	transport http.RoundTripper
 	idle      time.Duration
 	log       *slog.Logger
@@ -39,14 +38,9 @@ func (p *Proxy) Keys() (publishable, secret string) {
 
 // PublicURL is the URL of a request as the browser sees it: with the scheme and
 // host that trusted proxies report, or else the request's own. It is nil when
-// the request names no valid host, or one that Config.Hosts does not accept.
-func (p *Proxy) PublicURL(r *http.Request) *url.URL {
-	source := p.policy.Source(r)
-	if source.Host == "" || !p.hosts.Accepts(source.Host, source.Scheme) {
-		return nil
-	}
-	return publicURL(r, source)
-}
+// the request names no valid host, or one that Config.Hosts does not accept. The
+// path is what the browser sent, also where a mux has stripped a prefix from it.
+func (p *Proxy) PublicURL(r *http.Request) *url.URL { return p.front.PublicURL(r) }
 
 // ProxyURL is the absolute URL under which browsers find the proxy on the
 // request's own origin, without a trailing slash, such as
@@ -106,14 +100,14 @@ func (p *Proxy) match(r *http.Request) (exchange, *proxyError) {
 	if !p.inst.Live {
 		return exchange{}, errDevelopment
 	}
-	x := exchange{source: p.policy.Source(r), rest: rest}
+	x := exchange{source: p.front.Source(r), rest: rest}
 	if x.source.Host == "" {
 		return exchange{}, errInvalidHost
 	}
-	if p.enabled != nil && !p.enabled(publicURL(r, x.source)) {
+	if p.enabled != nil && !p.enabled(x.source.PublicURL(r)) {
 		return exchange{}, errNotEnabled
 	}
-	if !p.hosts.Accepts(x.source.Host, x.source.Scheme) {
+	if !p.front.Hosts.Accepts(x.source.Host, x.source.Scheme) {
 		return exchange{}, errHostNotAccepted
 	}
 	// The answer to TRACE is the request itself, with the secret key in it.
@@ -132,12 +126,6 @@ type exchange struct {
 	source   forwarded.Source
 	proxyURL string // public, without a trailing slash
 	rest     string // of the escaped path, after the proxy's own
-}
-
-func publicURL(r *http.Request, source forwarded.Source) *url.URL {
-	u := *r.URL
-	u.Scheme, u.Host, u.User = source.Scheme, source.Host, nil
-	return &u
 }
 
 // escapedPath is the path as it was sent. url.URL.EscapedPath would re-encode a

@@ -23,10 +23,9 @@ type Authenticator struct {
 	frontendAPI string
 
 	proxy       *clerkproxy.Proxy
-	proxyOrigin string // of an absolute proxy URL
-	proxyPath   string // empty: no proxy
-	policy      forwarded.Policy
-	hosts       forwarded.HostSet
+	proxyOrigin string          // of an absolute proxy URL
+	proxyPath   string          // empty: no proxy
+	front       forwarded.Front // without a proxy
 
 	satellite      bool
 	autoSync       bool

@@ -183,7 +183,6 @@ func (p *problems) add(field, variable, format string, args ...any) {
 
 // readKeys returns the secret key.
 func (c *Config) readKeys(a *Authenticator, p *problems) string {
-	const from = "copy it from the Clerk Dashboard, page API keys"
 	publishable, secret := c.PublishableKey, c.SecretKey
 	if c.Proxy != nil {
 		ownPublishable, ownSecret := c.Proxy.Keys()
@@ -195,26 +194,7 @@ func (c *Config) readKeys(a *Authenticator, p *problems) string {
 		}
 		publishable, secret = ownPublishable, ownSecret
 	}
-	publishable = cmp.Or(publishable, publicEnv("CLERK_PUBLISHABLE_KEY"))
-	secret = cmp.Or(secret, os.Getenv("CLERK_SECRET_KEY"))
-
-	var err error
-	a.instance, err = instance.ParsePublishableKey(publishable)
-	switch {
-	case publishable == "":
-		p.add("PublishableKey", "CLERK_PUBLISHABLE_KEY", "is missing; %s", from)
-	case err != nil:
-		p.add("PublishableKey", "CLERK_PUBLISHABLE_KEY", "%v; %s", err, from)
-	}
-	live, secretErr := instance.ParseSecretKey(secret)
-	switch {
-	case secret == "":
-		p.add("SecretKey", "CLERK_SECRET_KEY", "is missing; %s", from)
-	case secretErr != nil:
-		p.add("SecretKey", "CLERK_SECRET_KEY", "%v; %s", secretErr, from)
-	case err == nil && live != a.instance.Live:
-		p.add("SecretKey", "CLERK_SECRET_KEY", "%v; copy both from the same instance in the Clerk Dashboard", instance.ErrMismatch)
-	}
+	a.instance, secret = instance.ReadKeys(publishable, secret, func(field, variable, problem string) { p.add(field, variable, "%s", problem) })
 	a.suffix = a.instance.CookieSuffix()
 	a.issuer = a.instance.FrontendAPI
 	a.frontendAPI = "https://" + a.instance.FrontendAPI
@@ -245,18 +225,7 @@ func (c *Config) readOrigins(a *Authenticator, p *problems) {
 		}
 		return
 	}
-	var bad string
-	var ok bool
-	if a.hosts, bad, ok = forwarded.ParseHostSet(c.Hosts); !ok {
-		p.add("Hosts", "", "%q is not a host; write app.dev, app.dev:8443 or *.app.dev", bad)
-	}
-	a.policy.Trusted = c.TrustedProxies
-	if c.TrustedProxies == nil {
-		a.policy.Trusted = forwarded.DefaultTrustedProxies()
-	}
-	if slices.ContainsFunc(c.TrustedProxies, func(prefix netip.Prefix) bool { return !prefix.IsValid() }) {
-		p.add("TrustedProxies", "", "holds an invalid prefix; make prefixes with netip.ParsePrefix")
-	}
+	a.front = forwarded.NewFront(c.Hosts, c.TrustedProxies, func(field, problem string) { p.add(field, "", "%s", problem) })
 }
 
 func (c *Config) readProxyURL(a *Authenticator, p *problems) {
@@ -266,30 +235,14 @@ func (c *Config) readProxyURL(a *Authenticator, p *problems) {
 		}
 		return
 	}
-	proxyURL := cmp.Or(c.ProxyURL, publicEnv("CLERK_PROXY_URL"))
+	proxyURL := cmp.Or(c.ProxyURL, instance.PublicEnv("CLERK_PROXY_URL"))
 	if proxyURL == "" {
 		return
 	}
-	const write = "; write a path such as /__clerk or a URL such as https://app.dev/__clerk"
-	if !strings.HasPrefix(proxyURL, "/") {
-		u, err := url.Parse(proxyURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || forwarded.CanonicalHost(u.Host, u.Scheme) == "" {
-			p.add("ProxyURL", "CLERK_PROXY_URL", "is neither a path that begins with a slash nor an absolute URL without credentials%s", write)
-			return
-		}
-		a.proxyOrigin = origin(u)
-		_, rest, _ := strings.Cut(proxyURL, "://")
-		proxyURL = rest[strings.IndexAny(rest+"/", "/?#"):]
+	var problem string
+	if a.proxyOrigin, a.proxyPath, problem = forwarded.ParseProxyURL(proxyURL); problem != "" {
+		p.add("ProxyURL", "CLERK_PROXY_URL", "%s", problem)
 	}
-	a.proxyPath = strings.TrimRight(proxyURL, "/")
-	// Two slashes at the front would be read as another host.
-	if a.proxyPath == "" || strings.HasPrefix(a.proxyPath, "//") || strings.ContainsFunc(a.proxyPath, notInPath) {
-		p.add("ProxyURL", "CLERK_PROXY_URL", "has no path of its own, or one with characters that must be escaped%s", write)
-	}
-}
-
-func notInPath(c rune) bool {
-	return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"<>\^{|}?#`+"`", c)
 }
 
 func (c *Config) readSatellite(a *Authenticator, p *problems) {
@@ -327,7 +280,7 @@ func (c *Config) readSatellite(a *Authenticator, p *problems) {
 // readPages reads where people sign in and up.
 func (c *Config) readPages(a *Authenticator, p *problems) {
 	page := func(field, configured, variable, standard string) string {
-		s := cmp.Or(configured, publicEnv(variable))
+		s := cmp.Or(configured, instance.PublicEnv(variable))
 		if s == "" {
 			return a.accounts + standard
 		}
@@ -341,7 +294,7 @@ func (c *Config) readPages(a *Authenticator, p *problems) {
 	}
 	a.signIn = page("SignInURL", c.SignInURL, "CLERK_SIGN_IN_URL", "/sign-in")
 	a.signUp = page("SignUpURL", c.SignUpURL, "CLERK_SIGN_UP_URL", "/sign-up")
-	configured := cmp.Or(c.SignInURL, publicEnv("CLERK_SIGN_IN_URL"))
+	configured := cmp.Or(c.SignInURL, instance.PublicEnv("CLERK_SIGN_IN_URL"))
 	if a.satellite && !a.instance.Live && !strings.HasPrefix(configured, "http") {
 		p.add("SignInURL", "CLERK_SIGN_IN_URL", "must be absolute for a satellite of a development instance: the sign-in page of the primary domain")
 	}
@@ -386,7 +339,7 @@ func (c *Config) readBackend(a *Authenticator, p *problems, secret string) {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.ContainsAny(api, "?#"):
 		p.add("BackendAPIURL", "CLERK_API_URL", "is not an absolute http or https URL without credentials, query or fragment%s", write)
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !forwarded.IsLoopback(u.Hostname()):
 		p.add("BackendAPIURL", "CLERK_API_URL", "is plain http to another machine, where the secret key would travel in the clear; write https")
 	}
 	if c.Timeout < 0 {
@@ -432,16 +385,4 @@ func parseJWTKey(s string) (*rsa.PublicKey, error) {
 		return nil, errors.New("is not an RSA public key of 2048 bits or more in PEM")
 	}
 	return key, nil
-}
-
-func publicEnv(name string) string {
-	return cmp.Or(os.Getenv(name), os.Getenv("NEXT_PUBLIC_"+name))
-}
-
-func isLoopback(host string) bool {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap().IsLoopback()
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }

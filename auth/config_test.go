@@ -120,7 +120,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.skew != 5*time.Second || a.backend.url != "https://api.clerk.com" || a.signIn != "/in" || a.signUp != "/up" || a.backend.timeout != 5*time.Second || len(a.policy.Trusted) == 0 {
+	if a.skew != 5*time.Second || a.backend.url != "https://api.clerk.com" || a.signIn != "/in" || a.signUp != "/up" || a.backend.timeout != 5*time.Second || len(a.front.Trusted) == 0 {
 		t.Errorf("%+v", a)
 	}
 	if a.now().Before(now.Add(-365 * 24 * time.Hour)) {

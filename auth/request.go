@@ -121,26 +121,10 @@ func (x *exam) public() *url.URL {
 }
 
 func (a *Authenticator) publicURLOf(r *http.Request) *url.URL {
-	var origin *url.URL
 	if a.proxy != nil {
-		origin = a.proxy.PublicURL(r)
-	} else if source := a.policy.Source(r); source.Host != "" && a.hosts.Accepts(source.Host, source.Scheme) {
-		origin = &url.URL{Scheme: source.Scheme, Host: source.Host}
+		return a.proxy.PublicURL(r)
 	}
-	if origin == nil {
-		return nil
-	}
-	// A mux that strips a prefix changes the request's URL, but not what the
-	// browser sent and has to come back to.
-	public := *r.URL
-	if sent, err := url.ParseRequestURI(r.RequestURI); err == nil && strings.HasPrefix(sent.Path, "/") {
-		public = *sent
-	}
-	public.Scheme, public.Host, public.User, public.Opaque, public.Fragment = origin.Scheme, origin.Host, nil, "", ""
-	if public.Path == "" {
-		public.Path = "/"
-	}
-	return &public
+	return a.front.PublicURL(r)
 }
 
 // origin is the origin of a URL, RFC 6454 §4, or empty.

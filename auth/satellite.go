@@ -3,6 +3,8 @@ package auth
 import (
 	"net/http"
 	"net/url"
+
+	"github.com/clerkproxy/clerkproxy/internal/forwarded"
 )
 
 // What the parameter __clerk_synced says on a satellite. See
@@ -71,7 +73,7 @@ func (a *Authenticator) mayReturnTo(u *url.URL) bool {
 	if u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Opaque != "" {
 		return false
 	}
-	return isLoopback(u.Hostname()) || a.redirectsTo[origin(u)]
+	return forwarded.IsLoopback(u.Hostname()) || a.redirectsTo[origin(u)]
 }
 
 // withParam is an absolute URL with one more parameter.

@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/clerkproxy/clerkproxy"
@@ -154,13 +153,7 @@ func (e *problems) add(field, variable, format string, args ...any) {
 	*e = append(*e, &clerkproxy.ConfigError{Field: field, Variable: variable, Problem: fmt.Sprintf(format, args...)})
 }
 
-// publicEnv reads a variable that frameworks hand to browsers under a prefix.
-func publicEnv(name string) string {
-	return cmp.Or(os.Getenv(name), os.Getenv("NEXT_PUBLIC_"+name))
-}
-
 func (c *Config) readKey(p *Provider, e *problems) {
-	const from = "copy it from the Clerk Dashboard, page API keys"
 	key := c.PublishableKey
 	if c.Proxy != nil {
 		own, _ := c.Proxy.Keys()
@@ -169,15 +162,7 @@ func (c *Config) readKey(p *Provider, e *problems) {
 		}
 		key = own
 	}
-	key = cmp.Or(key, publicEnv("CLERK_PUBLISHABLE_KEY"))
-	var err error
-	p.instance, err = instance.ParsePublishableKey(key)
-	switch {
-	case key == "":
-		e.add("PublishableKey", "CLERK_PUBLISHABLE_KEY", "is missing; %s", from)
-	case err != nil:
-		e.add("PublishableKey", "CLERK_PUBLISHABLE_KEY", "%v; %s", err, from)
-	}
+	p.instance, _ = instance.ReadPublishableKey(key, func(field, variable, problem string) { e.add(field, variable, "%s", problem) })
 	p.frontendAPI = "https://" + p.instance.FrontendAPI
 }
 
@@ -192,18 +177,7 @@ func (c *Config) readOrigins(p *Provider, e *problems) {
 		}
 		return
 	}
-	var bad string
-	var ok bool
-	if p.hosts, bad, ok = forwarded.ParseHostSet(c.Hosts); !ok {
-		e.add("Hosts", "", "%q is not a host; write app.dev, app.dev:8443 or *.app.dev", bad)
-	}
-	p.trust.Trusted = c.TrustedProxies
-	if c.TrustedProxies == nil {
-		p.trust.Trusted = forwarded.DefaultTrustedProxies()
-	}
-	if slices.ContainsFunc(c.TrustedProxies, func(prefix netip.Prefix) bool { return !prefix.IsValid() }) {
-		e.add("TrustedProxies", "", "holds an invalid prefix; make prefixes with netip.ParsePrefix")
-	}
+	p.front = forwarded.NewFront(c.Hosts, c.TrustedProxies, func(field, problem string) { e.add(field, "", "%s", problem) })
 }
 
 func (c *Config) readProxyURL(p *Provider, e *problems) {
@@ -213,32 +187,15 @@ func (c *Config) readProxyURL(p *Provider, e *problems) {
 		}
 		return
 	}
-	path := cmp.Or(c.ProxyURL, publicEnv("CLERK_PROXY_URL"))
+	path := cmp.Or(c.ProxyURL, instance.PublicEnv("CLERK_PROXY_URL"))
 	if path == "" {
 		return
 	}
-	const write = "; write a path such as /__clerk or a URL such as https://app.dev/__clerk"
-	origin := ""
-	if !strings.HasPrefix(path, "/") {
-		u, err := url.Parse(path)
-		if err != nil || originOf(u) == "" {
-			e.add("ProxyURL", "CLERK_PROXY_URL", "is neither a path that begins with a slash nor an absolute URL without credentials%s", write)
-			return
-		}
-		origin = originOf(u)
-		_, path, _ = strings.Cut(path, "://")
-		path = path[strings.IndexAny(path+"/", "/?#"):]
-	}
-	path = strings.TrimRight(path, "/")
-	// Two slashes at the front would be read as another host.
-	if path == "" || strings.HasPrefix(path, "//") || strings.ContainsFunc(path, notInPath) {
-		e.add("ProxyURL", "CLERK_PROXY_URL", "has no path of its own, or one with characters that must be escaped%s", write)
+	origin, path, problem := forwarded.ParseProxyURL(path)
+	if problem != "" {
+		e.add("ProxyURL", "CLERK_PROXY_URL", "%s", problem)
 	}
 	p.proxyURL = origin + path
-}
-
-func notInPath(c rune) bool {
-	return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"<>\^{|}?#`+"`", c)
 }
 
 func (c *Config) readSatellite(p *Provider, e *problems) {
@@ -278,7 +235,7 @@ func (c *Config) readSatellite(p *Provider, e *problems) {
 // readPages reads where people sign in and up.
 func (c *Config) readPages(p *Provider, e *problems) {
 	read := func(field, configured, variable string) *url.URL {
-		s := cmp.Or(configured, publicEnv(variable))
+		s := cmp.Or(configured, instance.PublicEnv(variable))
 		if s == "" {
 			return nil
 		}

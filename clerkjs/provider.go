@@ -23,8 +23,7 @@ type Provider struct {
 	domain      string
 	frontendAPI string // origin, where there is no proxy
 
-	trust forwarded.Policy
-	hosts forwarded.HostSet
+	front forwarded.Front // without a proxy
 
 	satellite, autoSync bool
 	signIn, signUp      *url.URL // nil: Clerk's account portal
@@ -60,27 +59,10 @@ func (p *Provider) base(r *http.Request) string {
 // publicURL is the request's URL as the browser has it, or nil when the request
 // names no host that is accepted.
 func (p *Provider) publicURL(r *http.Request) *url.URL {
-	var origin *url.URL
 	if p.proxy != nil {
-		origin = p.proxy.PublicURL(r)
-	} else if source := p.trust.Source(r); source.Host != "" && p.hosts.Accepts(source.Host, source.Scheme) {
-		origin = &url.URL{Scheme: source.Scheme, Host: source.Host}
+		return p.proxy.PublicURL(r)
 	}
-	if origin == nil {
-		return nil
-	}
-	// A mux that strips a prefix changes the request's URL, but not what the
-	// browser sent and has to come back to.
-	sent, err := url.ParseRequestURI(r.RequestURI)
-	if err != nil || sent.Opaque != "" {
-		sent = r.URL
-	}
-	public := *sent
-	public.Scheme, public.Host, public.User, public.Opaque, public.Fragment = origin.Scheme, origin.Host, nil, "", ""
-	if public.Path == "" {
-		public.Path = "/"
-	}
-	return &public
+	return p.front.PublicURL(r)
 }
 
 // originOf is the origin of an absolute URL, RFC 6454 §4, or empty for what is
