@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clerkproxy/clerkproxy/internal/assets"
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
 	"github.com/clerkproxy/clerkproxy/internal/instance"
 	"github.com/clerkproxy/clerkproxy/internal/upstream"
@@ -111,6 +112,12 @@ type Config struct {
 	// response headers and idle connections, and honours HTTPS_PROXY.
 	Transport http.RoundTripper
 
+	// AssetCache is how many bytes of memory may be used to keep Clerk's own
+	// scripts, the answers under /npm/ that are public and say how long they
+	// last (RFC 9111). Nothing else is ever kept. The header Cache-Status
+	// (RFC 9211) tells what came from memory. Zero: nothing is kept.
+	AssetCache int64
+
 	// WrapTransport, if not nil, is given the transport that would be used, and
 	// returns the one that is used instead: to measure, to trace.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
@@ -172,12 +179,18 @@ func New(c Config) (*Proxy, error) {
 			fail("ClientIPHeader", "", fmt.Sprintf("%q is not the name of a header; write one such as CF-Connecting-IP", c.ClientIPHeader))
 		}
 	}
+	if c.AssetCache < 0 {
+		fail("AssetCache", "", "is negative; write a number of bytes, such as 64 << 20, or 0 for none")
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 
 	if p.transport == nil {
 		p.transport = upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
+	}
+	if c.AssetCache > 0 {
+		p.transport = assets.New(p.transport, assets.Config{MaxBytes: c.AssetCache, BasePath: p.target.path})
 	}
 	if c.WrapTransport != nil {
 		p.transport = c.WrapTransport(p.transport)

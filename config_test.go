@@ -100,6 +100,7 @@ func TestNewRefuses(t *testing.T) {
 		{"plain http to a private address", func(c *Config) { c.FrontendAPIURL = "http://10.0.0.1" }, "FrontendAPIURL", "in the clear"},
 		{"a host that is a URL", func(c *Config) { c.Hosts = []string{"https://app.dev"} }, "Hosts", "is not a host"},
 		{"an invalid prefix", func(c *Config) { c.TrustedProxies = []netip.Prefix{{}} }, "TrustedProxies", "invalid prefix"},
+		{"a negative cache", func(c *Config) { c.AssetCache = -1 }, "AssetCache", "is negative"},
 		{"a header name that is none", func(c *Config) { c.ClientIPHeader = "X Real IP" }, "ClientIPHeader", "not the name of a header"},
 	}
 	for _, tt := range tests {

@@ -95,6 +95,13 @@ func copyBody(w io.Writer, flusher interface{ Flush() error }, resp *http.Respon
 	if resp.Body == http.NoBody {
 		return nil
 	}
+	if whole, ok := resp.Body.(interface {
+		Buffered() int
+		io.WriterTo
+	}); ok { // all of it is in memory
+		_, err := whole.WriteTo(w)
+		return err
+	}
 	buf := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buf)
 	// The end of a body of known length is flushed by the server, along with

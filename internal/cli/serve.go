@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,6 +35,7 @@ type serveCommand struct {
 	clientIPHeader   string
 	fapiURL          string
 	fapiCA           string
+	assetCache       string
 	appTimeout       time.Duration
 	drainTimeout     time.Duration
 	allowDevelopment bool
@@ -82,6 +84,7 @@ ends it at once.`,
 	c.flags.StringVar(&c.clientIPHeader, "client-ip-header", "", "`header` in which the proxy in front gives the client's address, such as CF-Connecting-IP (default X-Forwarded-For)")
 	c.flags.StringVar(&c.fapiURL, "fapi-url", "", "`URL` of the Frontend API (default that of the publishable key's instance)")
 	c.flags.StringVar(&c.fapiCA, "fapi-ca", "", "PEM `file` with the authorities to trust for the Frontend API (default the system's)")
+	c.flags.StringVar(&c.assetCache, "asset-cache", "64MiB", "`size` of the memory that keeps Clerk's scripts, such as 64MiB; 0 for none")
 	c.flags.DurationVar(&c.appTimeout, "app-timeout", server.DefaultAppTimeout, "how long the application may take to begin its answer; 0 for ever")
 	c.flags.DurationVar(&c.drainTimeout, "drain-timeout", server.DefaultDrainTimeout, "how long requests under way may take to end after a signal")
 	c.flags.BoolVar(&c.allowDevelopment, "allow-development", false, "with a development instance's keys, serve the application without the proxy")
@@ -154,6 +157,9 @@ func (c *serveCommand) config() (config server.Config, warnings []string, proble
 		if config.Proxy.RootCAs, err = readCertificates(c.fapiCA); err != nil {
 			fail("fapi-ca", "%s %v", c.fapiCA, err)
 		}
+	}
+	if config.Proxy.AssetCache, err = parseSize(c.assetCache); err != nil {
+		fail("asset-cache", "%v", err)
 	}
 	if c.appTimeout < 0 {
 		fail("app-timeout", "%s is negative; 0 means for ever", c.appTimeout)
@@ -303,6 +309,21 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 	}
 	a = a.Unmap()
 	return netip.PrefixFrom(a, a.BitLen()), true
+}
+
+// parseSize reads a number of bytes, with or without a unit.
+func parseSize(s string) (int64, error) {
+	number, shift := s, 0
+	for unit, bits := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30} {
+		if before, ok := strings.CutSuffix(s, unit); ok {
+			number, shift = before, bits
+		}
+	}
+	n, err := strconv.ParseUint(number, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a size; write one such as 64MiB, or 0 for none", s)
+	}
+	return int64(n) << shift, nil
 }
 
 // readCertificates reads authorities from a PEM file.
