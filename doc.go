@@ -43,13 +43,15 @@
 //
 // # What is guaranteed
 //
-// The path after the proxy's own, the query, the body and all end-to-end headers
-// travel byte for byte, in both directions; nothing is buffered whole. The host
+// The path after the proxy's own, the query and the body travel byte for byte,
+// and so do the values of all end-to-end headers but those that tell Clerk about
+// the proxy and the client, which are the proxy's to say. Bodies are streamed;
+// a small one, of up to 16 KiB, that is at hand is sent in one piece. The host
 // that requests go to is fixed when the Proxy is made. The secret key is sent
 // there and nowhere else, over TLS unless that host is this machine. Redirects
 // to the Frontend API come back under the proxy and are never followed. An
 // answer that breaks off upstream breaks off for the client too, so that half a
-// body is never taken for a whole one.
+// body is never taken for a whole one; only HTTP/1.0 clients cannot be told.
 //
 // Errors of the proxy's own look like Clerk's, with the codes of Clerk's
 // JavaScript SDK:

@@ -3,6 +3,7 @@ package clerkproxy
 import (
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // A proxyError is an answer of the proxy's own, in the shape of Clerk's errors.
@@ -39,6 +40,15 @@ var (
 	errUpstreamTimeout = &proxyError{http.StatusGatewayTimeout, "proxy_request_failed",
 		"Clerk's Frontend API did not answer in time."}
 )
+
+// refuse answers a request that is not forwarded. What it has of a body is not
+// waited for.
+func (e *proxyError) refuse(w http.ResponseWriter, r *http.Request) {
+	if hasBody(r) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drain))
+	}
+	e.write(w)
+}
 
 func (e *proxyError) write(w http.ResponseWriter) {
 	body := `{"errors":[{"code":"` + e.code + `","message":"` + e.message + `"}]}`

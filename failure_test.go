@@ -261,7 +261,7 @@ func TestClientsThatHangUp(t *testing.T) {
 func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
-		d := watch(time.Minute, func() { calls.Add(1) })
+		d := watch(time.Minute, func(*watchdog) { calls.Add(1) })
 		for range 5 {
 			time.Sleep(50 * time.Second)
 			d.moved()
@@ -275,7 +275,7 @@ func TestWatchdog(t *testing.T) {
 		if calls.Load() != 1 {
 			t.Errorf("it bit %d times", calls.Load())
 		}
-		d = watch(time.Minute, func() { calls.Add(1) })
+		d = watch(time.Minute, func(*watchdog) { calls.Add(1) })
 		d.stop()
 		d.moved()
 		time.Sleep(2 * time.Minute)
@@ -283,4 +283,65 @@ func TestWatchdog(t *testing.T) {
 			t.Error("it bit after it was stopped")
 		}
 	})
+}
+
+// A stall leaves deadlines on the client's connection: nothing else may come to
+// pass on it.
+func TestAConnectionWithAStallOnItIsNotUsedAgain(t *testing.T) {
+	p := newProxyTo(t, Config{IdleTimeout: 100 * time.Millisecond}, scriptedUpstream(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }))
+	resp := send(t, serve(t, p), "GET /__clerk/v1 HTTP/1.1\r\nHost: app.dev\r\n\r\n")
+	if resp.StatusCode != 504 || !resp.Close {
+		t.Errorf("got %d, close %v", resp.StatusCode, resp.Close)
+	}
+}
+
+// An upstream that resets an upload is at fault, and the client is told at once,
+// whether or not it goes on sending.
+func TestUpstreamResetsAnUpload(t *testing.T) {
+	fapi := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = r.Body.Read(make([]byte, 1))
+		panic(http.ErrAbortHandler)
+	}))
+	fapi.EnableHTTP2 = true
+	fapi.StartTLS()
+	t.Cleanup(fapi.Close)
+	p := newProxyTo(t, Config{RootCAs: fapi.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}, fapi.URL)
+	for _, http2 := range []bool{false, true} {
+		t.Run(fmt.Sprintf("HTTP/2 %v", http2), func(t *testing.T) {
+			front := httptest.NewUnstartedServer(p)
+			front.EnableHTTP2 = http2
+			front.StartTLS()
+			t.Cleanup(front.Close)
+			r, w := io.Pipe()
+			t.Cleanup(func() { w.Close() })
+			go func() { _, _ = w.Write([]byte("half")) }()
+			req, _ := http.NewRequestWithContext(t.Context(), "POST", front.URL+"/__clerk/v1", r)
+			req.ContentLength = 100_000
+			resp, err := front.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			wantError(t, resp, http.StatusBadGateway, "proxy_request_failed")
+		})
+	}
+}
+
+// The end of an early answer does not wait for the rest of the upload.
+func TestAnEarlyAnswerOfUnknownLengthEnds(t *testing.T) {
+	p := newProxyTo(t, Config{}, rawUpstream(t, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n"))
+	addr := serve(t, p)
+	for _, rest := range []string{"Content-Length: 100000\r\n\r\nbeginning", "Content-Length: 10\r\nExpect: 100-continue\r\n\r\n"} {
+		resp := send(t, addr, "POST /__clerk/v1 HTTP/1.1\r\nHost: app.dev\r\n"+rest)
+		if got := body(t, resp); resp.StatusCode != 401 || got != "no" {
+			t.Errorf("got %d %q", resp.StatusCode, got)
+		}
+	}
+}
+
+// Our own answers do not wait for a body that does not come.
+func TestARefusedRequestIsAnsweredWithoutItsBody(t *testing.T) {
+	p := newProxyTo(t, Config{}, "http://localhost:1")
+	resp := send(t, serve(t, p), "POST /elsewhere HTTP/1.1\r\nHost: app.dev\r\nContent-Length: 10\r\n\r\nhalf")
+	wantError(t, resp, http.StatusBadRequest, "proxy_path_mismatch")
 }

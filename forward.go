@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,42 +42,44 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
 	}
 
 	var body *requestBody
-	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
-		body = &requestBody{ReadCloser: r.Body}
+	if hasBody(r) {
+		body = &requestBody{body: r.Body, control: control}
+		// The answer may begin before the upload ends. HTTP/2 always can.
+		_ = control.EnableFullDuplex()
+		// After this the transport, which may have given up or have an early
+		// answer, reads no more.
+		defer body.end()
+		// A client may wait for the answer before it sends the rest.
+		defer control.Flush()
 	}
 	var idle *watchdog
 	if p.idle > 0 {
-		idle = watch(p.idle, func() {
-			if body.waiting() {
+		idle = watch(p.idle, func(d *watchdog) {
+			if body.interrupt() || d.toClient.Load() {
 				cancel(errClientSilent)
 			} else {
 				cancel(errUpstreamSilent)
 			}
-			// What waits for the client would not notice. There is a moment
-			// left to tell it.
-			_ = control.SetReadDeadline(time.Unix(1, 0))
+			// There is a moment left to tell a client that does read.
 			_ = control.SetWriteDeadline(time.Now().Add(5 * time.Second))
 		})
 		defer idle.stop()
 	}
 
-	informational := &informational{w: w}
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: informational.pass})
+	if r.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no informational answers, RFC 9110 §15.2
+		informational := &informational{w: w}
+		defer informational.end()
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: informational.pass})
+		x.informational = informational
+	}
 	out := p.outbound(ctx, r, &x)
 	if body != nil {
 		body.watchdog = idle
 		out.Body = body
-		// The answer may begin before the upload ends. HTTP/2 always can.
-		_ = control.EnableFullDuplex()
-		// The transport may still be reading when it has given up or has an
-		// early answer; after Close it reads no more.
-		defer body.Close()
-		// A client may wait for the answer before it sends the rest.
-		defer control.Flush()
 	}
 
 	resp, err := p.transport.RoundTrip(out)
-	informational.end()
+	x.informational.end()
 	if err == nil && (resp.StatusCode < 200 || resp.StatusCode > 999) {
 		// A switch of protocols that nobody asked for, or no status at all.
 		_ = resp.Body.Close()
@@ -89,6 +93,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
 
 	idle.moved()
 	p.inboundHeader(w.Header(), resp, out.URL, &x)
+	if r.ProtoMajor == 1 && body.unfinished() {
+		w.Header().Set("Connection", "close") // what is left of the body is nobody's
+	}
 	w.WriteHeader(resp.StatusCode)
 	if err := copyBody(w, control, resp, idle); err != nil {
 		if r.Context().Err() == nil {
@@ -107,19 +114,22 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, ctx context.Conte
 	answer := errUpstream
 	var timeout net.Error
 	var tooLarge *http.MaxBytesError
+	fault := body.failure()
 	switch cause := context.Cause(ctx); {
 	case cause == errClientSilent:
 		answer = errClientStalled
 	case cause == errUpstreamSilent:
 		answer = errUpstreamTimeout
-	case context.Cause(r.Context()) == context.Canceled:
+	case errors.As(fault, &tooLarge):
+		answer = errClientTooLarge
+	case errors.Is(fault, os.ErrDeadlineExceeded): // a server with a limit of its own
+		answer = errClientStalled
+	case context.Cause(r.Context()) == context.Canceled && !body.wasCut():
 		w.WriteHeader(statusClientClosedRequest)
 		return
-	case errors.Is(r.Context().Err(), context.Canceled):
+	case r.Context().Err() != nil && context.Cause(r.Context()) != context.Canceled && !errors.Is(err, context.DeadlineExceeded):
 		answer = errShutdown // the server has a cause of its own
-	case errors.As(body.failure(), &tooLarge):
-		answer = errClientTooLarge
-	case body.failure() != nil:
+	case fault != nil:
 		answer = errClientBody
 	case errors.As(err, &timeout) && timeout.Timeout():
 		answer = errUpstreamTimeout
@@ -127,6 +137,9 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, ctx context.Conte
 	p.log.LogAttrs(ctx, slog.LevelWarn, "a request to Clerk's Frontend API failed",
 		slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.Int("status", answer.status), slog.String("reason", reason(ctx, err)))
+	if r.ProtoMajor == 1 && (body.unfinished() || answer == errClientStalled || answer == errUpstreamTimeout) {
+		w.Header().Set("Connection", "close") // it has deadlines on it, or what is left of the body
+	}
 	answer.write(w)
 }
 
@@ -142,13 +155,16 @@ func reason(ctx context.Context, err error) string {
 // most once, and never after stop has returned. A nil watchdog does nothing.
 type watchdog struct {
 	after time.Duration
+	// toClient is true while something is being written to the client, who
+	// has to read it for anything to move.
+	toClient atomic.Bool
 
 	mu    sync.Mutex
 	timer *time.Timer
 	over  bool
 }
 
-func watch(after time.Duration, silent func()) *watchdog {
+func watch(after time.Duration, silent func(*watchdog)) *watchdog {
 	d := &watchdog{after: after}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -157,7 +173,7 @@ func watch(after time.Duration, silent func()) *watchdog {
 		defer d.mu.Unlock()
 		if !d.over {
 			d.over = true
-			silent()
+			silent(d)
 		}
 	})
 	return d
@@ -174,6 +190,14 @@ func (d *watchdog) moved() {
 	}
 }
 
+// writing notes that the client is to read next, or no longer.
+func (d *watchdog) writing(toClient bool) {
+	if d != nil {
+		d.toClient.Store(toClient)
+		d.moved()
+	}
+}
+
 func (d *watchdog) stop() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -181,39 +205,125 @@ func (d *watchdog) stop() {
 	d.timer.Stop()
 }
 
-// requestBody remembers how reading the client's body went, so that a fault of
-// the client's is not taken for one of the upstream's. A nil requestBody is
-// that of a request without a body.
+// hasBody reports whether a request has, or may have, a body.
+func hasBody(r *http.Request) bool {
+	return r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody
+}
+
+// drain is how long net/http may take, after a request, to read what is left of
+// its body. With it gone, closing the connection does not reset it under an
+// answer that the client has yet to read.
+const drain = time.Second
+
+// A requestBody is the client's body as the transport reads it. It remembers
+// how that went, so that a fault of the client's is not taken for one of the
+// upstream's, and can be closed while it is being read, as transports do: the
+// server's own body would have Close wait for the client.
+//
+// A nil requestBody is that of a request without a body.
 type requestBody struct {
-	io.ReadCloser
+	body     io.Reader
+	control  *http.ResponseController
 	watchdog *watchdog
-	reading  atomic.Bool
-	failed   atomic.Pointer[error]
+
+	mu      sync.Mutex
+	reading bool // the client is to move next
+	whole   bool
+	closed  bool
+	cut     bool // a Read was ended, for which net/http ends the context too
+	ended   bool // the request is over: the connection may have another
+	failed  error
 }
 
 func (b *requestBody) Read(buf []byte) (int, error) {
-	b.reading.Store(true)
-	n, err := b.ReadCloser.Read(buf)
-	if err != nil && err != io.EOF && err != http.ErrBodyReadAfterClose {
-		b.failed.CompareAndSwap(nil, &err)
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return 0, http.ErrBodyReadAfterClose
 	}
-	b.reading.Store(false)
+	b.reading = true
+	b.mu.Unlock()
+
+	n, err := b.body.Read(buf)
+
+	b.mu.Lock()
+	b.reading = false
+	switch {
+	case err == io.EOF:
+		b.whole = true
+	case err != nil && !b.closed && b.failed == nil:
+		b.failed = err
+	}
+	b.mu.Unlock()
 	b.watchdog.moved()
 	return n, err
 }
 
-// waiting reports whether a Read is under way: the client is to move next.
-func (b *requestBody) waiting() bool { return b != nil && b.reading.Load() }
+// Close ends a Read that is under way: the upstream wants no more of the body.
+func (b *requestBody) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed && b.reading && !b.ended {
+		b.cut = true
+		_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	}
+	b.closed = true
+	return nil
+}
+
+// interrupt ends a Read that waits for the client, and reports whether there
+// was one.
+func (b *requestBody) interrupt() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.reading && !b.ended {
+		b.cut = true
+		_ = b.control.SetReadDeadline(time.Unix(1, 0))
+		return true
+	}
+	return false
+}
+
+// wasCut reports whether a Read was ended before the client moved.
+func (b *requestBody) wasCut() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cut
+}
+
+// end leaves what there is of the body to the server.
+func (b *requestBody) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed, b.ended = true, true
+	if !b.whole {
+		_ = b.control.SetReadDeadline(time.Now().Add(drain))
+	}
+}
+
+func (b *requestBody) unfinished() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.whole
+}
 
 // failure is the first error of reading the body.
 func (b *requestBody) failure() error {
 	if b == nil {
 		return nil
 	}
-	if err := b.failed.Load(); err != nil {
-		return *err
-	}
-	return nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed
 }
 
 // informational passes 1xx answers on, such as 103 Early Hints. The transport
@@ -231,15 +341,18 @@ func (i *informational) pass(code int, header textproto.MIMEHeader) error {
 		return nil
 	}
 	h := i.w.Header()
+	kept := maps.Clone(h)
 	copyHeader(h, http.Header(header))
 	i.w.WriteHeader(code)
-	for name := range header {
-		delete(h, name) // or the final answer would have it too
-	}
+	clear(h) // the final answer has its own
+	maps.Copy(h, kept)
 	return nil
 }
 
 func (i *informational) end() {
+	if i == nil {
+		return
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.over = true

@@ -95,15 +95,9 @@ func copyBody(w io.Writer, flusher interface{ Flush() error }, resp *http.Respon
 	if resp.Body == http.NoBody {
 		return nil
 	}
-	if whole, ok := resp.Body.(interface {
-		Buffered() int
-		io.WriterTo
-	}); ok { // all of it is in memory
-		_, err := whole.WriteTo(w)
-		return err
-	}
 	buf := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buf)
+	idle.writing(true)
 	// The end of a body of known length is flushed by the server, along with
 	// what it has to say after it.
 	for remaining := resp.ContentLength; ; {
@@ -114,9 +108,10 @@ func copyBody(w io.Writer, flusher interface{ Flush() error }, resp *http.Respon
 				return err
 			}
 		}
+		idle.writing(false)
 		n, readErr := resp.Body.Read(buf[:])
+		idle.writing(true)
 		if n > 0 {
-			idle.moved()
 			if _, err := w.Write(buf[:n]); err != nil {
 				return err
 			}

@@ -119,6 +119,36 @@ func TestInboundEarlyHints(t *testing.T) {
 	}
 }
 
+// An HTTP/1.0 client would take an informational answer for the answer.
+func TestInboundEarlyHintsAreNotForHTTP10(t *testing.T) {
+	p := newProxyTo(t, Config{}, rawUpstream(t, "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+	if resp := send(t, serve(t, p), "GET /__clerk/v1 HTTP/1.0\r\nHost: app.dev\r\n\r\n"); resp.StatusCode != 200 {
+		t.Errorf("got %d", resp.StatusCode)
+	}
+}
+
+// What an informational answer says is not taken back from the answer.
+func TestInboundEarlyHintsLeaveTheAnswersOwnHeaders(t *testing.T) {
+	p := newProxyTo(t, Config{}, rawUpstream(t, "HTTP/1.1 103 Early Hints\r\nConnection: keep-alive\r\nLink: <hint>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "<outer>")
+		p.ServeHTTP(w, r)
+	}))
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /__clerk/v1 HTTP/1.1\r\nHost: app.dev\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+	br := bufio.NewReader(conn)
+	if hint, err := http.ReadResponse(br, nil); err != nil || hint.StatusCode != 103 {
+		t.Fatalf("got %+v, %v", hint, err)
+	}
+	if resp, err := http.ReadResponse(br, nil); err != nil || !resp.Close || resp.Header.Get("Link") != "<outer>" {
+		t.Errorf("got %+v, %v", resp, err)
+	}
+}
+
 func TestInboundTrailers(t *testing.T) {
 	for _, tt := range []struct {
 		name, answer string

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/clerkproxy/clerkproxy/internal/forwarded"
 )
 
 // outbound makes the request to the Frontend API, but for its body.
@@ -52,12 +54,13 @@ func (p *Proxy) outboundHeader(in http.Header, x *exchange) http.Header {
 	out := make(http.Header, len(in)+6)
 	nominated := in["Connection"]
 	for name, values := range in {
+		plain := forwarded.Plain(name)
 		switch {
 		case isHopByHop(name),
 			len(nominated) > 0 && nominates(nominated, name),
-			// The path that begins at our secret key must begin here.
-			name == "Clerk-Secret-Key", name == "Clerk-Proxy-Url",
-			!x.source.PeerTrusted && p.front.Vouches(name):
+			// The way of the secret key begins here.
+			plain == "Clerk-Secret-Key", plain == "Clerk-Proxy-Url",
+			(!x.source.PeerTrusted || plain != name) && p.front.Vouches(plain):
 		default:
 			out[name] = values
 		}

@@ -60,6 +60,9 @@ func TestOutboundHeaders(t *testing.T) {
 		{"spoofed Clerk headers", Config{}, "Clerk-Secret-Key: sk_live_evil\r\nclerk-secret-key: sk_live_evil2\r\nClerk-Proxy-Url: https://evil.com\r\n", http.Header{
 			"Clerk-Proxy-Url": {"http://app.dev/__clerk"}, "Clerk-Secret-Key": {secretKey},
 		}},
+		{"spoofed headers as CGI would read them", Config{}, "Clerk_Secret_Key: sk_live_evil\r\nclerk_proxy-url: https://evil.com\r\nX_Forwarded_For: 6.6.6.6\r\nCF_Connecting_IP: 6.6.6.6\r\nX_Other: kept\r\n", http.Header{
+			"Clerk_secret_key": nil, "Clerk_proxy-Url": nil, "X_forwarded_for": nil, "Cf_connecting_ip": nil, "X_other": {"kept"},
+		}},
 		{"headers that Connection names, ours among them", Config{}, "Connection: close, X-Hop,clerk-secret-key, X-Forwarded-For\r\nX-Hop: 1\r\nX-End: 1\r\n", http.Header{
 			"X-Hop": nil, "X-End": {"1"}, "Clerk-Secret-Key": {secretKey}, "X-Forwarded-For": {"127.0.0.1"}, "Connection": nil,
 		}},

@@ -73,7 +73,7 @@ func (p *Proxy) Middleware(next http.Handler) http.Handler {
 		case errPathMismatch, errNotEnabled, errDevelopment:
 			next.ServeHTTP(w, r)
 		default:
-			err.write(w)
+			err.refuse(w, r)
 		}
 	})
 }
@@ -84,7 +84,7 @@ func (p *Proxy) Middleware(next http.Handler) http.Handler {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x, err := p.match(r)
 	if err != nil {
-		err.write(w)
+		err.refuse(w, r)
 		return
 	}
 	p.forward(w, r, x)
@@ -126,6 +126,8 @@ type exchange struct {
 	source   forwarded.Source
 	proxyURL string // public, without a trailing slash
 	rest     string // of the escaped path, after the proxy's own
+
+	informational *informational // nil: the client knows none
 }
 
 // escapedPath is the path as it was sent. url.URL.EscapedPath would re-encode a

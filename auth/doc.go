@@ -45,8 +45,8 @@
 // # What to configure in production
 //
 // Set [Config.AuthorizedParties] when applications of others are on subdomains
-// of your domain: they can set cookies on it. Give the proxy an absolute URL, or
-// Config.Hosts, so that nobody can invent the host that a handshake comes back
+// of your domain: they can set cookies on it. Set Hosts, here or in the proxy's
+// configuration, so that nobody can invent the host that a handshake comes back
 // to.
 //
 // On a satellite domain set [Config.IsSatellite], and a proxy or [Config.Domain],

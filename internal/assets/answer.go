@@ -129,17 +129,6 @@ func (s *stored) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo writes the body without a copy in between.
-func (s *stored) WriteTo(w io.Writer) (int64, error) {
-	rest := s.rest
-	s.rest = nil
-	if len(rest) == 0 {
-		return 0, nil
-	}
-	n, err := w.Write(rest)
-	return int64(n), err
-}
-
 // Buffered is how many bytes wait to be read.
 func (s *stored) Buffered() int { return len(s.rest) }
 

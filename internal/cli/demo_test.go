@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -24,5 +25,23 @@ func TestDemoWithoutPackagesSaysWhatToType(t *testing.T) {
 	}
 	if out.Len() > 0 {
 		t.Errorf("it says %q as if it had started", out.String())
+	}
+}
+
+func TestDemoIsNotConfiguredByTheEnvironment(t *testing.T) {
+	for _, name := range []string{"CLERK_IS_SATELLITE", "CLERK_JWT_KEY", "NEXT_PUBLIC_CLERK_SIGN_IN_URL"} {
+		t.Setenv(name, "of another instance")
+	}
+	t.Setenv("CLERKS_OWN", "kept")
+	if err := forgetClerk(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"CLERK_IS_SATELLITE", "CLERK_JWT_KEY", "NEXT_PUBLIC_CLERK_SIGN_IN_URL"} {
+		if value, ok := os.LookupEnv(name); ok {
+			t.Errorf("%s is %q", name, value)
+		}
+	}
+	if os.Getenv("CLERKS_OWN") != "kept" {
+		t.Error("a variable that is not Clerk's was unset")
 	}
 }

@@ -13,11 +13,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
-	"github.com/clerkproxy/clerkproxy"
 	"github.com/clerkproxy/clerkproxy/emulator"
 	"github.com/clerkproxy/clerkproxy/internal/server"
 )
@@ -41,6 +38,9 @@ var ErrNoPackages = errors.New("there are no npm packages of Clerk's")
 type Config struct {
 	// Listen is the address to listen on. Default: [server.DefaultListen].
 	Listen string
+	// Satellite runs a second domain beside the primary one, on the next port,
+	// or on any when Listen has port 0.
+	Satellite bool
 	// NPMDir is the directory whose node_modules hold Clerk's packages.
 	// Default: npm.
 	NPMDir string
@@ -51,7 +51,8 @@ type Config struct {
 // Run runs the demo until ctx is done. Its error is for people to read, and is
 // [ErrNoPackages] when there is nothing to show.
 func Run(ctx context.Context, c Config) error {
-	if err := checkListen(c.Listen); err != nil {
+	listen := cmp.Or(c.Listen, server.DefaultListen)
+	if err := checkListen(listen); err != nil {
 		return err
 	}
 	npmDir := cmp.Or(c.NPMDir, "npm")
@@ -61,11 +62,11 @@ func Run(ctx context.Context, c Config) error {
 	out := &terminal{out: c.Out}
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))
 
-	clerk, err := emulator.Start(emulator.Config{
-		NPMDir: npmDir,
-		Users:  []emulator.User{{FirstName: userFirstName, LastName: userLastName, Email: userEmail, Password: userPassword}},
-		Logger: log,
-	})
+	sites, err := sitesAt(listen, c.Satellite)
+	if err != nil {
+		return err
+	}
+	clerk, err := emulator.Start(emulatorFor(sites, npmDir, log))
 	if err != nil {
 		return fmt.Errorf("start the emulated Clerk: %w", err)
 	}
@@ -74,45 +75,62 @@ func Run(ctx context.Context, c Config) error {
 	requests := newFeed()
 	defer context.AfterFunc(ctx, requests.close)()
 
-	srv, err := server.New(server.Config{
-		Listen: c.Listen,
-		Proxy: clerkproxy.Config{
-			PublishableKey: clerk.PublishableKey,
-			SecretKey:      clerk.SecretKey,
-			FrontendAPIURL: clerk.FrontendAPI,
-			RootCAs:        clerk.RootCAs(),
-			ProxyURL:       clerkproxy.DefaultPath,
-			Hosts:          loopbackHosts,
-		},
-		App: (&app{
-			publishableKey: clerk.PublishableKey,
-			registerProxy:  clerk.RegisterProxyURL,
-			requests:       requests,
-		}).handler(),
-		DrainTimeout: drainTimeout,
-		Logger:       log,
-		OnListen:     out.welcome,
-		OnAccess: func(a server.Access) {
+	addresses, listening := make([]string, len(sites)), make(chan struct{}, len(sites))
+	var servers []*server.Server
+	for i, s := range sites {
+		config := s.server(clerk, requests, log)
+		config.OnListen = func(addr net.Addr) {
+			addresses[i] = cmp.Or(s.address, address(addr))
+			listening <- struct{}{}
+		}
+		config.OnAccess = func(a server.Access) {
 			if r, ok := throughProxy(a); ok {
+				r.Site = s.name
 				requests.publish(r)
 				out.request(a.Start, r)
 			}
-		},
-	})
-	if err != nil {
-		return err
+		}
+		srv, err := server.New(config)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, srv)
 	}
-	if err := srv.Run(ctx); err != nil {
+	if err := serve(ctx, servers, listening, func() { out.welcome(addresses) }); err != nil {
 		return err
 	}
 	out.goodbye()
 	return nil
 }
 
+// serve runs the servers until ctx is done, or one of them ends. It calls ready
+// when all of them listen.
+func serve(ctx context.Context, servers []*server.Server, listening <-chan struct{}, ready func()) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, len(servers))
+	for _, srv := range servers {
+		go func() { ended <- srv.Run(ctx) }() // ends when ctx is done
+	}
+	var errs []error
+	for waiting := len(servers); len(errs) < len(servers); {
+		select {
+		case <-listening:
+			if waiting--; waiting == 0 {
+				ready()
+			}
+		case err := <-ended:
+			stop()
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // checkListen refuses an address of this machine's that localhost does not lead
 // to: no browser could use the demo there.
 func checkListen(listen string) error {
-	host, _, err := net.SplitHostPort(cmp.Or(listen, server.DefaultListen))
+	host, _, err := net.SplitHostPort(listen)
 	ip := net.ParseIP(host)
 	if err == nil && ip != nil && !ip.IsLoopback() && !ip.IsUnspecified() {
 		return fmt.Errorf("listen on %s: the demo works at localhost only, as browsers keep Clerk's cookies nowhere else without TLS; use %s", listen, server.DefaultListen)
@@ -133,71 +151,4 @@ func checkPackages(npmDir string) error {
 		}
 	}
 	return nil
-}
-
-// throughProxy is what the page is told of a request, if it was Clerk's.
-func throughProxy(a server.Access) (request, bool) {
-	if a.Target != server.TargetClerk {
-		return request{}, false
-	}
-	below, _ := strings.CutPrefix(a.Path, clerkproxy.DefaultPath)
-	kind, meaning := explain(a.Method, below)
-	return request{
-		Method:  a.Method,
-		Path:    a.Path,
-		Status:  a.Status,
-		Millis:  float64(a.Duration.Microseconds()) / 1000,
-		Kind:    kind,
-		Meaning: meaning,
-	}, true
-}
-
-// terminal is where the demo is watched from. Lines come from many requests at
-// a time.
-type terminal struct {
-	mu  sync.Mutex
-	out io.Writer
-}
-
-// Write is for the logger.
-func (t *terminal) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.out.Write(p)
-}
-
-func (t *terminal) welcome(addr net.Addr) {
-	fmt.Fprintf(t, `
-  clerkproxy demo: real ClerkJS, an emulated Clerk, no account and no network
-
-    Open      %s
-
-    E-mail    %s
-    Password  %s
-    Code      %s (for sign-in by e-mail, and for sign-up; nothing is sent)
-
-    Stop      Ctrl-C
-
-  Through the proxy:
-`, address(addr), userEmail, userPassword, emulator.Code)
-}
-
-func (t *terminal) request(at time.Time, r request) {
-	fmt.Fprintf(t, "    %s  %-6s %d %8.1f ms  %s\n", at.Format(time.TimeOnly), r.Method, r.Status, r.Millis, r.Path)
-}
-
-func (t *terminal) goodbye() { fmt.Fprintln(t, "\n  Stopped; everybody who signed up is forgotten.") }
-
-// address is what to open in a browser. It is localhost wherever the demo
-// listens, as everybody trusts it: Clerk's cookies are Secure.
-func address(addr net.Addr) string {
-	tcp, ok := addr.(*net.TCPAddr)
-	switch {
-	case !ok:
-		return "http://" + addr.String()
-	case tcp.Port == 80:
-		return "http://localhost"
-	default:
-		return fmt.Sprintf("http://localhost:%d", tcp.Port)
-	}
 }

@@ -20,6 +20,8 @@ const (
 
 // request is one that went through the proxy, as the page shows it.
 type request struct {
+	// Site is the domain that it was made on, or empty when there is only one.
+	Site    string  `json:"site,omitempty"`
 	Method  string  `json:"method"`
 	Path    string  `json:"path"`
 	Status  int     `json:"status"`

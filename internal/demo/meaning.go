@@ -1,6 +1,11 @@
 package demo
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/clerkproxy/clerkproxy"
+	"github.com/clerkproxy/clerkproxy/internal/server"
+)
 
 // The kinds of request that the page counts.
 const (
@@ -16,6 +21,7 @@ var meanings = []struct{ method, path, meaning string }{
 	{"PUT", "/v1/client", "begin to remember this browser"},
 	{"POST", "/v1/client", "sign out"},
 	{"DELETE", "/v1/client", "sign out"},
+	{"POST", "/v1/client/sessions", "sign out"},
 	{"POST", "/v1/client/sign_ins", "begin to sign in"},
 	{"POST", "/v1/client/sign_ins/*/prepare_first_factor", "send a code by e-mail"},
 	{"POST", "/v1/client/sign_ins/*/attempt_first_factor", "check the password or the code"},
@@ -28,11 +34,31 @@ var meanings = []struct{ method, path, meaning string }{
 	{"POST", "/v1/client/sessions/*/touch", "this session is in use"},
 	{"POST", "/v1/client/sessions/*/end", "sign out"},
 	{"POST", "/v1/client/sessions/*/remove", "sign out"},
+	{"GET", "/v1/client/handshake", "a handshake: is somebody signed in?"},
+	{"GET", "/v1/client/sync", "a satellite asks who is signed in here"},
+	{"GET", "/v1/client/link", "the satellite is told who is signed in"},
 	{"GET", "/v1/me/sessions/active", "where else am I signed in?"},
 	{"", "/v1/me/*", "the user’s profile"},
 	{"", "/v1/me", "the user’s profile"},
 	{"GET", "/avatars/*", "the user’s picture"},
 	{"GET", "/v1/proxy-health", "does the proxy work?"},
+}
+
+// throughProxy is what the page is told of a request, if it was Clerk's.
+func throughProxy(a server.Access) (request, bool) {
+	if a.Target != server.TargetClerk {
+		return request{}, false
+	}
+	below, _ := strings.CutPrefix(a.Path, clerkproxy.DefaultPath)
+	kind, meaning := explain(a.Method, below)
+	return request{
+		Method:  a.Method,
+		Path:    a.Path,
+		Status:  a.Status,
+		Millis:  float64(a.Duration.Microseconds()) / 1000,
+		Kind:    kind,
+		Meaning: meaning,
+	}, true
 }
 
 // explain says what kind of request it is, and what for. The path is that below

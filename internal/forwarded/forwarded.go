@@ -7,6 +7,7 @@ package forwarded
 import (
 	"net/http"
 	"net/netip"
+	"net/textproto"
 	"strings"
 )
 
@@ -140,6 +141,12 @@ var clientIPHeaders = map[string]bool{
 	"True-Client-Ip":            true,
 	"X-Client-Ip":               true,
 	"X-Cluster-Client-Ip":       true,
+	"X-Appengine-User-Ip":       true,
+	"X-Azure-Clientip":          true,
+	"X-Azure-Socketip":          true,
+	"X-Envoy-External-Address":  true,
+	"X-Original-Forwarded-For":  true,
+	"X-Proxyuser-Ip":            true,
 	"X-Real-Ip":                 true,
 }
 
@@ -154,6 +161,16 @@ func (p *Policy) Vouches(name string) bool {
 	default:
 		return clientIPHeaders[name]
 	}
+}
+
+// Plain is the canonical name of a header for what reads headers as CGI does and
+// takes an underscore for a hyphen. Nobody who may vouch for something spells
+// it like that, so such a spelling is a client's attempt.
+func Plain(name string) string {
+	if strings.IndexByte(name, '_') < 0 {
+		return name
+	}
+	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
 // peerAddr is the address of the connection's other end. A Unix socket has

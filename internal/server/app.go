@@ -87,11 +87,12 @@ func rewriteForApp(r *httputil.ProxyRequest, target *url.URL, policy forwarded.P
 
 	if source.PeerTrusted {
 		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
-	} else {
-		for name := range r.Out.Header {
-			if policy.Vouches(name) {
-				delete(r.Out.Header, name)
-			}
+	}
+	for name := range r.Out.Header {
+		// Many applications take an underscore for a hyphen.
+		plain := forwarded.Plain(name)
+		if (!source.PeerTrusted || plain != name) && policy.Vouches(plain) {
+			delete(r.Out.Header, name)
 		}
 	}
 	r.SetXForwarded()

@@ -66,13 +66,18 @@ type Config struct {
 	// gets Logger.
 	Proxy clerkproxy.Config
 
-	// App answers everything that is not Clerk's. Nil: the application at
-	// AppURL.
+	// App answers everything that is not Clerk's. Nil: AppFor's, or the
+	// application at AppURL.
 	App http.Handler
 
+	// AppFor makes App, for one that has to know the proxy in front of it, such
+	// as one that authenticates with package auth. [New] returns its error.
+	// Nil: App or AppURL.
+	AppFor func(*clerkproxy.Proxy) (http.Handler, error)
+
 	// AppURL is the application to which everything goes that is not Clerk's:
-	// http or https, without credentials, query or fragment. Nil, and App nil
-	// too: 404.
+	// http or https, without credentials, query or fragment. Nil, and App and
+	// AppFor nil too: 404.
 	AppURL *url.URL
 
 	// AppTimeout limits the wait for the headers of the answer of AppURL.
@@ -136,13 +141,17 @@ func New(c Config) (*Server, error) {
 	app := c.App
 	switch {
 	case app != nil:
+	case c.AppFor != nil:
+		if app, err = c.AppFor(proxy); err != nil {
+			return nil, err
+		}
 	case c.AppURL != nil:
 		app = newAppProxy(c.AppURL, policy, upstream.Timeout(c.AppTimeout, DefaultAppTimeout), s.log)
 	default:
 		app = notFound(proxy.Path())
 	}
 
-	handler := proxy.Middleware(toApp(app))
+	handler := slowBody(proxy.Middleware(toApp(app)))
 	handler = recovery(s.log, handler)
 	handler = accessLog(s.log, policy, c.OnAccess, handler)
 	s.handler = s.inFlight.count(handler)
@@ -240,8 +249,11 @@ func (c *Config) problems() (errs []error) {
 			fail("AppURL", "is the address that this server itself listens on; write the application's")
 		}
 	}
-	if c.App != nil && c.AppURL != nil {
-		fail("AppURL", "is set along with App; one of them answers")
+	if c.App != nil && c.AppFor != nil {
+		fail("AppFor", "is set along with App; one of them answers")
+	}
+	if (c.App != nil || c.AppFor != nil) && c.AppURL != nil {
+		fail("AppURL", "is set along with App or AppFor; one of them answers")
 	}
 	return errs
 }

@@ -36,6 +36,7 @@ type conn struct {
 	since time.Time // of the dial
 	idle  time.Time // since when nothing was asked
 
+	one    [1]byte
 	limit  int64 // of what may still be read of headers; negative: none
 	silent bool  // nothing of an answer has been read
 }
@@ -100,16 +101,15 @@ func (c *conn) roundTrip(req *http.Request, body []byte) (resp *http.Response, e
 		c.out = nil // one large request is not worth keeping the room for
 	}
 
-	if limit := c.lane.config.ResponseHeaderTimeout; limit > 0 {
-		_ = c.net.SetReadDeadline(time.Now().Add(limit))
+	if err := c.readUntil(ctx, c.lane.config.ResponseHeaderTimeout); err != nil {
+		return nil, err
 	}
 	resp, err = c.readHeader(req, trace)
 	if err != nil {
 		return nil, err
 	}
-	_ = c.net.SetReadDeadline(time.Time{})
-	if ctx.Err() != nil { // and the deadline just set aside was its sign
-		return nil, ctx.Err()
+	if err := c.readUntil(ctx, 0); err != nil {
+		return nil, err
 	}
 	c.limit = -1
 
@@ -120,6 +120,17 @@ func (c *conn) roundTrip(req *http.Request, body []byte) (resp *http.Response, e
 	}
 	resp.Body = b
 	return resp, nil
+}
+
+// readUntil limits the time of what is read from here on; 0 is no limit. A
+// deadline that was the sign of a cancelled request is not set aside unnoticed.
+func (c *conn) readUntil(ctx context.Context, limit time.Duration) error {
+	var deadline time.Time
+	if limit > 0 {
+		deadline = time.Now().Add(limit)
+	}
+	_ = c.net.SetReadDeadline(deadline)
+	return ctx.Err()
 }
 
 // readHeader reads the headers of the answer, and passes on those of
@@ -156,29 +167,36 @@ func (c *conn) hungUp(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 }
 
-// usable reports whether the connection can carry another request. A request
-// that must not be sent twice is sent only where the upstream has not hung up;
-// for any other, a look at a connection used a moment ago would cost more than
-// it saves.
-func (c *conn) usable(mustNotFail bool) bool {
-	now := time.Now()
-	limit := c.lane.config
-	if limit.IdleConnTimeout > 0 && now.Sub(c.idle) > limit.IdleConnTimeout || now.Sub(c.since) > maxConnAge {
-		return false
-	}
-	if !mustNotFail && now.Sub(c.idle) < time.Second {
-		return true
-	}
-	if c.peek() {
-		return true
-	}
-	// Something is there to be read. After a TLS handshake that may be session
-	// tickets, which are read without a byte of data coming of it.
+// usable reports whether the connection can carry another request: it is not
+// too old, the upstream has not closed it, and nothing is there to be read that
+// would be taken for the next answer.
+func (c *conn) usable(now time.Time) bool {
+	return !c.stale(now) && c.quiet()
+}
+
+// stale reports whether the connection has been idle, or open, for too long.
+func (c *conn) stale(now time.Time) bool {
+	limit := c.lane.config.IdleConnTimeout
+	return limit > 0 && now.Sub(c.idle) >= limit || now.Sub(c.since) >= maxConnAge
+}
+
+func (c *conn) quiet() bool {
 	if !c.lane.origin.tls() {
+		return c.peek()
+	}
+	// What TLS has already read from the socket is found without waiting.
+	if !c.silentUntil(time.Unix(1, 0)) {
 		return false
 	}
-	_ = c.net.SetReadDeadline(now.Add(time.Millisecond))
-	n, err := c.net.Read(make([]byte, 1))
+	// On the socket there may be session tickets, after a handshake; they are
+	// read without a byte of data coming of it.
+	return c.peek() || c.silentUntil(time.Now().Add(time.Millisecond))
+}
+
+// silentUntil reports whether nothing can be read up to a point in time.
+func (c *conn) silentUntil(deadline time.Time) bool {
+	_ = c.net.SetReadDeadline(deadline)
+	n, err := c.net.Read(c.one[:])
 	_ = c.net.SetReadDeadline(time.Time{})
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }

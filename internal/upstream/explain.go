@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 )
 
 // Explain describes an error of an exchange with an upstream, for the log. The
@@ -44,5 +45,9 @@ func Explain(err error) string {
 	for errors.Unwrap(err) != nil {
 		err = errors.Unwrap(err)
 	}
-	return fmt.Sprintf("the answer is not valid HTTP (%T)", err)
+	kind := fmt.Sprintf("%T", err)
+	if strings.HasPrefix(kind, "http.http2") {
+		return "the upstream ended the request or the connection (" + kind + ")"
+	}
+	return "the answer is not valid HTTP (" + kind + ")"
 }

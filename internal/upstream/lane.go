@@ -27,14 +27,14 @@ type lane struct {
 	tls    *tls.Config
 
 	mu      sync.Mutex
-	idle    []*conn
+	idle    []*conn // by the time since when they are idle
 	dialing int
+	sweeper *time.Timer // nil while there is nothing to sweep
 }
 
-// take returns an idle connection, or nil. mustNotFail is true for a request
-// that cannot be tried again.
-func (l *lane) take(mustNotFail bool) *conn {
-	for {
+// take returns an idle connection, or nil.
+func (l *lane) take() *conn {
+	for now := time.Now(); ; {
 		l.mu.Lock()
 		n := len(l.idle)
 		if n == 0 {
@@ -45,7 +45,7 @@ func (l *lane) take(mustNotFail bool) *conn {
 		l.idle[n-1] = nil
 		l.idle = l.idle[:n-1]
 		l.mu.Unlock()
-		if c.usable(mustNotFail) {
+		if c.usable(now) {
 			return c
 		}
 		c.close()
@@ -58,9 +58,45 @@ func (l *lane) put(c *conn) {
 	full := len(l.idle) >= maxIdle
 	if !full {
 		l.idle = append(l.idle, c)
+		if l.sweeper == nil {
+			l.sweeper = time.AfterFunc(l.sweepEvery(), l.sweep) // until nothing is idle
+		}
 	}
 	l.mu.Unlock()
 	if full {
+		c.close()
+	}
+}
+
+// sweepEvery is how late, at most, a connection that nobody uses is closed.
+func (l *lane) sweepEvery() time.Duration {
+	if limit := l.config.IdleConnTimeout; limit > 0 {
+		return min(limit, maxConnAge) / 2
+	}
+	return maxConnAge / 2
+}
+
+// sweep closes the connections that have been idle, or open, for too long.
+func (l *lane) sweep() {
+	now := time.Now()
+	var old []*conn
+	l.mu.Lock()
+	kept := l.idle[:0]
+	for _, c := range l.idle {
+		if c.stale(now) {
+			old = append(old, c)
+		} else {
+			kept = append(kept, c)
+		}
+	}
+	clear(l.idle[len(kept):])
+	l.idle = kept
+	l.sweeper = nil
+	if len(kept) > 0 {
+		l.sweeper = time.AfterFunc(l.sweepEvery(), l.sweep)
+	}
+	l.mu.Unlock()
+	for _, c := range old {
 		c.close()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -40,6 +41,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, errors.New("upstream: the request is for another origin")
 	}
+	if err := req.Context().Err(); err != nil {
+		closeBody(req)
+		return nil, context.Cause(req.Context())
+	}
 	if t.lane == nil || !small(req) {
 		return t.wide.roundTrip(req)
 	}
@@ -63,7 +68,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	for {
-		c := t.lane.take(!replayable(req))
+		c := t.lane.take()
 		if c == nil {
 			t.lane.grow()
 			return t.wide.roundTrip(withBody(req, body))
@@ -139,21 +144,28 @@ type wide struct {
 	until   time.Time
 }
 
+// roundTrip uses the connection at hand for requests that can be sent again:
+// whether an error on it means that nothing came of a request, only the
+// transport's own pool knows.
 func (w *wide) roundTrip(req *http.Request) (*http.Response, error) {
-	if conn := w.reserve(); conn != nil {
-		resp, err := conn.RoundTrip(req)
-		if err == nil || conn.Err() == nil || !replayable(req) || hasBody(req) && req.GetBody == nil || req.Context().Err() != nil {
-			return resp, err
-		}
-		if hasBody(req) {
-			again := *req
-			if again.Body, err = req.GetBody(); err != nil {
-				return nil, err
-			}
-			req = &again
-		}
+	conn := w.reserve()
+	if conn == nil {
+		return w.transport.RoundTrip(req)
+	}
+	if !replayable(req) || hasBody(req) {
+		conn.Release()
+		return w.transport.RoundTrip(req)
+	}
+	resp, err := conn.RoundTrip(req)
+	if err == nil || req.Context().Err() != nil || isTimeout(err) {
+		return resp, err
 	}
 	return w.transport.RoundTrip(req)
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // reserve returns the connection at hand with room for one more request, or nil.

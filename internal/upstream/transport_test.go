@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -600,14 +601,14 @@ func TestASpareConnectionWithSessionTickets(t *testing.T) {
 	t.Cleanup(fapi.Close)
 	o := Origin{"https", fapi.Listener.Addr().String()}
 	tr := newLane(t, o, Config{RootCAs: fapi.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}, 1)
-	if c := tr.lane.take(true); c == nil {
+	if c := tr.lane.take(); c == nil {
 		t.Error("the connection was thrown away")
 	} else {
 		tr.lane.put(c)
 	}
 	fapi.CloseClientConnections()
 	waitFor(t, func() bool { return !tr.lane.idle[0].peek() })
-	if c := tr.lane.take(true); c != nil {
+	if c := tr.lane.take(); c != nil {
 		t.Error("a closed connection was taken for an open one")
 	}
 }
@@ -617,11 +618,93 @@ func TestIdleAndOldConnectionsGo(t *testing.T) {
 	tr := newLane(t, o, Config{IdleConnTimeout: time.Minute}, 2)
 	tr.lane.idle[1].idle = time.Now().Add(-2 * time.Minute)
 	tr.lane.idle[0].since = time.Now().Add(-maxConnAge - time.Second)
-	if c := tr.lane.take(false); c != nil {
+	if c := tr.lane.take(); c != nil {
 		t.Error("taken")
 	}
 	if n := tr.lane.idleConns(); n != 0 {
 		t.Errorf("%d left", n)
+	}
+}
+
+func TestConnectionsThatNobodyUsesAreClosed(t *testing.T) {
+	closed := make(chan struct{}, 3)
+	o := script(t, func(_ net.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br); closed <- struct{}{} })
+	tr := newLane(t, o, Config{IdleConnTimeout: 50 * time.Millisecond}, 3)
+	for range 3 {
+		<-closed
+	}
+	if n := tr.lane.idleConns(); n != 0 {
+		t.Errorf("%d left", n)
+	}
+}
+
+// What an upstream says unasked, on a connection that is idle, is nobody's
+// answer: neither what waits on the socket, nor what TLS has read along with
+// the answer before.
+func TestAnAnswerThatNobodyAskedFor(t *testing.T) {
+	const evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"
+	said := make(chan struct{}, 1)
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/first" {
+			fmt.Fprint(w, r.URL.Path)
+			return
+		}
+		conn, _, _ := http.NewResponseController(w).Hijack()
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n/first")
+		_, _ = io.WriteString(conn, evil) // a TLS record of its own
+		said <- struct{}{}
+		_, _ = io.Copy(io.Discard, conn)
+		_ = conn.Close()
+	}
+	plain := httptest.NewServer(http.HandlerFunc(handler))
+	secure := httptest.NewTLSServer(http.HandlerFunc(handler))
+	t.Cleanup(plain.CloseClientConnections)
+	t.Cleanup(secure.CloseClientConnections)
+	roots := secure.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	for _, o := range []Origin{{"http", plain.Listener.Addr().String()}, {"https", secure.Listener.Addr().String()}} {
+		for range 20 {
+			tr := newLane(t, o, Config{RootCAs: roots}, 1)
+			if a := observe(tr, request(t, o, "GET", "/first", "")); a.Body != "/first" {
+				t.Fatalf("%s: got %+v", o.Scheme, a)
+			}
+			<-said
+			if a := observe(tr, request(t, o, "GET", "/second", "")); a.Body != "/second" {
+				t.Fatalf("%s: got %+v", o.Scheme, a)
+			}
+		}
+	}
+}
+
+func TestARequestThatIsCancelledAlreadyIsNotSent(t *testing.T) {
+	o := script(t, func(_ net.Conn, br *bufio.Reader) {
+		if _, err := br.ReadByte(); err == nil {
+			t.Error("it was sent")
+		}
+	})
+	tr := newLane(t, o, Config{}, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tr.RoundTrip(request(t, o, "POST", "/", "a=b").WithContext(ctx)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Whenever it comes, a cancellation ends the request at once.
+func TestCancellationIsNotLost(t *testing.T) {
+	o := script(t, func(_ net.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
+	for i := range 300 {
+		tr := newLane(t, o, Config{ResponseHeaderTimeout: 20 * time.Second}, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			for range i * 20 { // at another moment each time
+				runtime.Gosched()
+			}
+			cancel()
+		}()
+		start := time.Now()
+		if _, err := tr.RoundTrip(request(t, o, "GET", "/", "").WithContext(ctx)); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v after %s", err, time.Since(start))
+		}
 	}
 }
 

@@ -27,8 +27,15 @@ const (
 	imagesDir = "../../docs/images"
 )
 
+// parallel is how many tests run at a time. What limits them is how many
+// browsers do; a test that waits for a minute must not hold up the others.
+const parallel = "16"
+
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		os.Exit(fail(err))
+	}
 	os.Exit(run(m))
 }
 

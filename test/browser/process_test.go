@@ -116,12 +116,20 @@ func cleanEnv() []string {
 // startDemo runs `clerk-proxy demo` and returns the address that it prints.
 func startDemo(t *testing.T) string {
 	t.Helper()
-	return startDemoAt(t, "127.0.0.1:0")
+	return runDemo(t, "127.0.0.1:0").says(`Open +(http://\S+)`)
 }
 
-func startDemoAt(t *testing.T, listen string) string {
+// startSatellite runs `clerk-proxy demo --satellite` and returns the addresses
+// of both domains.
+func startSatellite(t *testing.T) (primary, satellite string) {
 	t.Helper()
-	command := exec.Command(clerkProxy, "demo", "--listen", listen, "--npm", npmDir)
+	demo := runDemo(t, "127.0.0.1:0", "--satellite")
+	return demo.says(`Open +(http://\S+)`), demo.says(`Satellite +(http://\S+)`)
+}
+
+func runDemo(t *testing.T, listen string, flags ...string) *process {
+	t.Helper()
+	command := exec.Command(clerkProxy, append([]string{"demo", "--listen", listen, "--npm", npmDir}, flags...)...)
 	command.Env = cleanEnv()
-	return start(t, "clerk-proxy demo", command).says(`(http://localhost:\d+)`)
+	return start(t, "clerk-proxy demo", command)
 }

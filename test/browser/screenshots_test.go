@@ -32,7 +32,7 @@ func TestScreenshots(t *testing.T) {
 	}
 
 	// The address is the one that readers will see.
-	b := open(t, startDemoAt(t, "127.0.0.1:8080"))
+	b := open(t, runDemo(t, "127.0.0.1:8080").says(`Open +(http://\S+)`))
 	b.call("setting the scene", func(ctx context.Context) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{

@@ -25,46 +25,52 @@ import (
 // something is wrong.
 const patience = 30 * time.Second
 
-// browsers limits how many run at a time: each is a dozen processes.
+// browsers limits how many are busy at a time: each is a dozen processes.
 var browsers = make(chan struct{}, 2)
 
 // expectedConsole are the errors that a page may write to the console.
 var expectedConsole = []struct{ pattern, reason string }{
 	{`status of 422 .*/v1/client/sign_ins`, "a wrong password or code is answered with 422, and Chromium reports every such answer"},
+	{`status of 401 .*/api/me`, "so is a stranger who calls the API, with 401"},
 }
 
 // tab is a browser with one page, which is watched from its first request on.
 type tab struct {
-	t      *testing.T
-	ctx    context.Context
-	origin string
+	t       *testing.T
+	ctx     context.Context
+	origins []string // those that the page may ask
 
-	mu       sync.Mutex
-	requests []string // the URLs
-	console  []string
-	errors   []string
+	mu        sync.Mutex
+	requests  []string // the URLs
+	redirects []string // the URLs of those of the pages that were redirected
+	console   []string
+	errors    []string
 }
 
 // open starts a browser that shows the page at address. When the test ends it
-// fails if the page asked any origin for anything but the address's own, or
-// wrote an error to the console.
-func open(t *testing.T, address string) *tab {
+// fails if a page asked any origin for anything but the address's own and those
+// of the others, or wrote an error to the console.
+func open(t *testing.T, address string, others ...string) *tab {
 	t.Helper()
-	b := launch(t, address)
+	b := launch(t, append([]string{address}, others...)...)
 	t.Cleanup(b.check)
 	b.visit(address)
 	return b
 }
 
-// launch starts a browser for the address's origin, and watches it.
-func launch(t *testing.T, address string) *tab {
+// launch starts a browser for the addresses' origins, and watches it.
+func launch(t *testing.T, addresses ...string) *tab {
 	t.Helper()
 	browsers <- struct{}{}
 	t.Cleanup(func() { <-browsers })
 
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
+	b := &tab{t: t}
+	for _, address := range addresses {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.origins = append(b.origins, origin(u))
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(chromium),
@@ -78,7 +84,6 @@ func launch(t *testing.T, address string) *tab {
 		// Chromium is not to look up anything by name either.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"),
 	)
-	b := &tab{t: t, origin: u.Scheme + "://" + u.Host}
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, closeTab := chromedp.NewContext(allocator, chromedp.WithListener(b.observe))
 	t.Cleanup(func() {
@@ -106,6 +111,9 @@ func (b *tab) observe(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, e.Request.URL)
+		if e.RedirectResponse != nil && e.Type == network.ResourceTypeDocument {
+			b.redirects = append(b.redirects, e.RedirectResponse.URL)
+		}
 	case *network.EventWebSocketCreated:
 		b.requests = append(b.requests, e.URL)
 	case *runtime.EventConsoleAPICalled:
@@ -155,7 +163,7 @@ func withoutTokens(text string) string {
 // check fails the test for what the page should not have done.
 func (b *tab) check() {
 	for _, foreign := range distinct(b.foreignRequests()) {
-		b.t.Errorf("the page asked another origin than %s: %s", b.origin, withoutTokens(foreign))
+		b.t.Errorf("the page asked another origin than %s: %s", strings.Join(b.origins, " and "), withoutTokens(foreign))
 	}
 	for _, line := range distinct(b.unexpectedErrors()) {
 		b.t.Errorf("the page wrote an error to the console: %s", line)
@@ -175,12 +183,14 @@ func (b *tab) foreignRequests() (foreign []string) {
 	for _, request := range b.requests {
 		u, err := url.Parse(request)
 		local := err == nil && (u.Scheme == "data" || u.Scheme == "blob" || request == "about:blank")
-		if !local && (err != nil || u.Scheme+"://"+u.Host != b.origin) {
+		if !local && (err != nil || !slices.Contains(b.origins, origin(u))) {
 			foreign = append(foreign, request)
 		}
 	}
 	return foreign
 }
+
+func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 func (b *tab) unexpectedErrors() []string {
 	b.mu.Lock()
@@ -217,10 +227,36 @@ func (b *tab) visit(address string) {
 	b.do("opening "+address, chromedp.Navigate(address))
 }
 
+// redirected returns what redirected the page while f was under way, without
+// queries.
+func (b *tab) redirected(f func()) []string {
+	b.mu.Lock()
+	before := len(b.redirects)
+	b.mu.Unlock()
+	f()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var redirects []string
+	for _, redirect := range b.redirects[before:] {
+		address, _, _ := strings.Cut(redirect, "?")
+		redirects = append(redirects, address)
+	}
+	return redirects
+}
+
 // until waits for a JavaScript expression to be true, across navigations.
 func (b *tab) until(what, expression string) {
 	b.t.Helper()
 	b.untilWithin(patience, what, expression)
+}
+
+// outlast waits for the minute that a session token lives. There is nothing to do
+// in this browser meanwhile, so that another test's may be busy.
+func (b *tab) outlast(what, expression string) {
+	b.t.Helper()
+	<-browsers
+	defer func() { browsers <- struct{}{} }()
+	b.untilWithin(time.Minute+patience, what, expression)
 }
 
 func (b *tab) untilWithin(limit time.Duration, what, expression string) {

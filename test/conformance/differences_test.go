@@ -418,6 +418,14 @@ var differences = []difference{
 		},
 	},
 	{
+		id:     "underscores",
+		theirs: "`Clerk_Secret_Key` is forwarded.",
+		reason: "What reads headers as CGI does takes an underscore for a hyphen (RFC 3875 §4.1.18), and would have two keys to choose from.",
+		at: []place{
+			{both, "a header that is the secret key's to whom reads underscores as hyphens is dropped", "upstream.header.clerk_secret_key", "(absent)"},
+		},
+	},
+	{
 		id:     "echoed-secret-key",
 		theirs: "An answer that echoes the request hands the secret key out.",
 		reason: "The secret key never leaves for a browser (contract, `Clerk-Secret-Key`).",
