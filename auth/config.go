@@ -80,8 +80,10 @@ type Config struct {
 	SatelliteAutoSync bool
 
 	// SignInURL and SignUpURL are the pages for it: a path of this application
-	// or an absolute URL. Default: CLERK_SIGN_IN_URL and CLERK_SIGN_UP_URL, or
-	// the pages of Clerk's account portal.
+	// or an absolute URL, which on a satellite is the primary domain's.
+	// Default: CLERK_SIGN_IN_URL and CLERK_SIGN_UP_URL, or the pages of Clerk's
+	// account portal; for signing up, the path /create below SignInURL if that
+	// is set, where Clerk's sign-in component has it.
 	SignInURL, SignUpURL string
 
 	// AllowedRedirectOrigins are the origins of satellites, such as
@@ -292,11 +294,18 @@ func (c *Config) readPages(a *Authenticator, p *problems) {
 		}
 		return s
 	}
+	configured := cmp.Or(c.SignInURL, instance.PublicEnv("CLERK_SIGN_IN_URL"))
 	a.signIn = page("SignInURL", c.SignInURL, "CLERK_SIGN_IN_URL", "/sign-in")
 	a.signUp = page("SignUpURL", c.SignUpURL, "CLERK_SIGN_UP_URL", "/sign-up")
-	configured := cmp.Or(c.SignInURL, instance.PublicEnv("CLERK_SIGN_IN_URL"))
-	if a.satellite && !a.instance.Live && !strings.HasPrefix(configured, "http") {
-		p.add("SignInURL", "CLERK_SIGN_IN_URL", "must be absolute for a satellite of a development instance: the sign-in page of the primary domain")
+	if configured != "" && cmp.Or(c.SignUpURL, instance.PublicEnv("CLERK_SIGN_UP_URL")) == "" {
+		// Clerk's sign-in component signs up below its own path.
+		a.signUp = below(configured, "/create")
+	}
+	switch relative := strings.HasPrefix(configured, "/"); {
+	case a.satellite && relative:
+		p.add("SignInURL", "CLERK_SIGN_IN_URL", "must be absolute for a satellite: the sign-in page of the primary domain")
+	case a.satellite && !a.instance.Live && configured == "":
+		p.add("SignInURL", "CLERK_SIGN_IN_URL", "is missing: a satellite of a development instance needs the sign-in page of the primary domain")
 	}
 	a.redirectsTo = make(map[string]bool)
 	for _, s := range c.AllowedRedirectOrigins {
@@ -307,6 +316,16 @@ func (c *Config) readPages(a *Authenticator, p *problems) {
 		}
 		a.redirectsTo[origin(u)] = true
 	}
+}
+
+// below is the page of that path below another page.
+func below(page, path string) string {
+	u, err := url.Parse(page)
+	if err != nil {
+		return page
+	}
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/")+path, ""
+	return u.String()
 }
 
 func (c *Config) readOrganizations(a *Authenticator, p *problems) {

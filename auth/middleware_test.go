@@ -177,7 +177,9 @@ func TestPageURLs(t *testing.T) {
 			"https://primary.dev/sign-in?redirect_url=https%3A%2F%2Fapp.dev%2Fx%3F__clerk_synced%3Dfalse", "https://app.dev/up?redirect_url=https%3A%2F%2Fapp.dev%2Fx"},
 		"development": {development,
 			"https://foo-bar-13.accounts.dev/sign-in?__clerk_db_jwt=dvb_1&redirect_url=https%3A%2F%2Fapp.dev%2Fx", "https://foo-bar-13.accounts.dev/sign-up?__clerk_db_jwt=dvb_1&redirect_url=https%3A%2F%2Fapp.dev%2Fx"},
-		"a host that is not accepted": {func(c *Config) { c.Hosts = []string{"other.dev"}; c.SignInURL = "/in" }, "/in", "https://accounts.app.dev/sign-up"},
+		"a host that is not accepted": {func(c *Config) { c.Hosts = []string{"other.dev"}; c.SignInURL = "/in" }, "/in", "/in/create"},
+		"sign-up below the sign-in page, as Clerk's component has it": {func(c *Config) { c.SignInURL = "https://app.dev/in/?a=b" },
+			"https://app.dev/in/?a=b&redirect_url=https%3A%2F%2Fapp.dev%2Fx", "https://app.dev/in/create?a=b&redirect_url=https%3A%2F%2Fapp.dev%2Fx"},
 	}
 	for name, tt := range tests {
 		a := newAuthenticator(t, newFakeClerk(t), tt.change)

@@ -29,10 +29,11 @@
 // clerkReady, which is there as soon as the tags are:
 //
 //	<script nonce="{{.Clerk.Nonce .Request}}">
-//	  clerkReady.then((clerk) => clerk.mountSignIn(document.getElementById("sign-in")));
+//	  clerkReady.then((clerk) => clerk.mountSignIn(document.getElementById("sign-in"), {routing: "path", path: "/sign-in"}));
 //	</script>
 //
-// It is rejected with an error when ClerkJS cannot be loaded.
+// Serve that page under /sign-in/ too, as Clerk's component has pages below its
+// own. The promise is rejected with an error when ClerkJS cannot be loaded.
 //
 // ClerkJS and its components come from the proxy or, where there is none, from
 // the instance's Frontend API, in the newest version of [DefaultJSVersion] and

@@ -21,7 +21,7 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 <body>
   <div id="sign-in"></div>
   <script nonce="{{.Clerk.Nonce .Request}}">
-    clerkReady.then((clerk) => clerk.mountSignIn(document.getElementById("sign-in")));
+    clerkReady.then((clerk) => clerk.mountSignIn(document.getElementById("sign-in"), {routing: "path", path: "/sign-in"}));
   </script>
 </body>
 </html>
@@ -38,7 +38,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /sign-in", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /sign-in/", func(w http.ResponseWriter, r *http.Request) {
 		if err := page.Execute(w, map[string]any{"Clerk": clerk, "Request": r}); err != nil {
 			log.Print(err)
 		}
