@@ -36,12 +36,18 @@ func withPackages(t *testing.T) string {
 
 // running is a demo that a test started.
 type running struct {
-	url   string
-	stop  context.CancelFunc
-	ended chan error
+	url       string
+	satellite string // its URL, if there is one
+	stop      context.CancelFunc
+	ended     chan error
 }
 
 func startDemo(t *testing.T) *running {
+	t.Helper()
+	return start(t, Config{})
+}
+
+func start(t *testing.T, config Config) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	reader, writer, err := os.Pipe()
@@ -49,14 +55,18 @@ func startDemo(t *testing.T) *running {
 		t.Fatal(err)
 	}
 	d := &running{stop: stop, ended: make(chan error, 1)}
+	config.Listen, config.NPMDir, config.Out = "127.0.0.1:0", withPackages(t), writer
 	go func() {
-		d.ended <- Run(ctx, Config{Listen: "127.0.0.1:0", NPMDir: withPackages(t), Out: writer})
+		d.ended <- Run(ctx, config)
 		writer.Close()
 	}()
 	said := bufio.NewScanner(reader)
-	for d.url == "" && said.Scan() {
+	for (d.url == "" || config.Satellite && d.satellite == "") && said.Scan() {
 		if _, address, ok := strings.Cut(said.Text(), "Open "); ok {
 			d.url = strings.TrimSpace(address)
+		}
+		if _, address, ok := strings.Cut(said.Text(), "Satellite "); ok {
+			d.satellite = strings.TrimSpace(address)
 		}
 	}
 	go func() { // until the demo has ended
@@ -127,6 +137,11 @@ func TestThePageMayReachNothingButItsOrigin(t *testing.T) {
 	if directives["default-src"] != "'none'" {
 		t.Errorf("default-src is %q; what is not named must be forbidden", directives["default-src"])
 	}
+	nonce, ok := strings.CutPrefix(directives["script-src"], "'self' 'nonce-")
+	if nonce = strings.TrimSuffix(nonce, "'"); !ok || len(nonce) < 20 || strings.ContainsAny(nonce, " '") {
+		t.Errorf("script-src is %q: an injected script would run", directives["script-src"])
+	}
+	delete(directives, "script-src")
 	allowed := map[string]bool{"'none'": true, "'self'": true, "'unsafe-inline'": true, "data:": true, "blob:": true}
 	for name, sources := range directives {
 		for source := range strings.FieldsSeq(sources) {
@@ -135,8 +150,8 @@ func TestThePageMayReachNothingButItsOrigin(t *testing.T) {
 			}
 		}
 	}
-	if directives["script-src"] != "'self'" {
-		t.Errorf("script-src is %q: an injected script would run", directives["script-src"])
+	if again := get(t, d.url+"/", "").Header.Get("Content-Security-Policy"); strings.Contains(again, nonce) {
+		t.Error("two answers have the same nonce")
 	}
 }
 

@@ -19,7 +19,7 @@ const maxScreenshot = 200_000
 func TestScreenshots(t *testing.T) {
 	t.Parallel()
 	if !*updateScreenshots {
-		for _, name := range []string{"sign-in.png", "signed-in.png"} {
+		for _, name := range []string{"sign-in.png", "signed-in.png", "satellite.png"} {
 			picture, err := os.Stat(filepath.Join(imagesDir, name))
 			switch {
 			case err != nil:
@@ -31,8 +31,33 @@ func TestScreenshots(t *testing.T) {
 		return
 	}
 
-	// The address is the one that readers will see.
-	b := open(t, runDemo(t, "127.0.0.1:8080").says(`Open +(http://\S+)`))
+	// The addresses are those that readers will see.
+	t.Run("demo", func(t *testing.T) {
+		b := open(t, runDemo(t, "127.0.0.1:8080").says(`Open +(http://\S+)`))
+		b.setScene()
+		b.until("the card is there", `document.querySelector("`+continueButton+`")`)
+		b.keepScreenshot("sign-in.png")
+
+		b.signIn()
+		b.untilServer("signed-in")
+		b.untilPictured()
+		b.keepScreenshot("signed-in.png")
+	})
+	t.Run("demo --satellite", func(t *testing.T) {
+		demo := runDemo(t, "127.0.0.1:8080", "--satellite")
+		primary, satellite := demo.says(`Open +(http://\S+)`), demo.says(`Satellite +(http://\S+)`)
+		b := open(t, satellite, primary)
+		b.setScene()
+		b.press("#sign-in-link")
+		b.signIn()
+		b.untilAt(satellite, "signed-in")
+		b.untilPictured()
+		b.keepScreenshot("satellite.png")
+	})
+}
+
+func (b *tab) setScene() {
+	b.t.Helper()
 	b.call("setting the scene", func(ctx context.Context) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{
@@ -43,13 +68,13 @@ func TestScreenshots(t *testing.T) {
 		return err
 	})
 	b.do("sizing the window", chromedp.EmulateViewport(1280, 900))
-	b.until("the card is there", `document.querySelector("`+continueButton+`")`)
-	b.keepScreenshot("sign-in.png")
+}
 
-	b.signIn()
+// untilPictured waits for Clerk's user button, and for its picture in the list.
+func (b *tab) untilPictured() {
+	b.t.Helper()
 	b.until("Clerk's user button is there", `document.querySelector(".cl-userButtonAvatarImage")?.complete`)
 	b.until("its picture is in the list", `[...document.querySelectorAll("#requests .path")].some((path) => path.title.includes("/avatars/"))`)
-	b.keepScreenshot("signed-in.png")
 }
 
 // keepScreenshot writes a picture for the documentation.

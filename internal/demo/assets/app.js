@@ -3,25 +3,8 @@
 
 const page = document.body;
 const proxyPath = page.dataset.proxyPath;
+const back = page.dataset.back || "/"; // where a card leads to
 const $ = (id) => document.getElementById(id);
-
-// Clerk's components take the page's colours, and follow it into the dark.
-const appearance = {
-  variables: {
-    colorPrimary: "var(--brand)",
-    colorPrimaryForeground: "var(--brand-ink)",
-    colorBackground: "var(--surface)",
-    colorForeground: "var(--ink)",
-    colorMutedForeground: "var(--muted)",
-    colorMuted: "var(--sunken)",
-    colorNeutral: "var(--ink)",
-    colorInput: "var(--surface)",
-    colorInputForeground: "var(--ink)",
-    colorDanger: "var(--bad)",
-    borderRadius: "0.5rem",
-    fontFamily: "var(--sans)",
-  },
-};
 
 // The card is as wide as its column, and looks like the panels beside it.
 const asWideAsItsColumn = {
@@ -33,19 +16,20 @@ const asWideAsItsColumn = {
 
 let mounted = "";
 
-// mount shows one of Clerk's cards; when somebody is signed in, none.
+// mount shows one of Clerk's cards; when somebody is signed in, none. Where
+// people do not sign in, there is no place for one.
 function mount(view) {
-  if (view === mounted) return;
   const card = $("card");
+  if (view === mounted || !card) return;
   if (mounted === "sign-in") Clerk.unmountSignIn(card);
   if (mounted === "sign-up") Clerk.unmountSignUp(card);
   mounted = view;
   if (view === "sign-in") {
     Clerk.mountSignIn(card, {
       routing: "hash",
-      signUpUrl: "/sign-up",
-      fallbackRedirectUrl: "/",
-      signUpFallbackRedirectUrl: "/",
+      signUpUrl: `/sign-up${location.search}`,
+      fallbackRedirectUrl: back,
+      signUpFallbackRedirectUrl: back,
       initialValues: { emailAddress: page.dataset.email },
       appearance: asWideAsItsColumn,
     });
@@ -53,9 +37,9 @@ function mount(view) {
   if (view === "sign-up") {
     Clerk.mountSignUp(card, {
       routing: "hash",
-      signInUrl: "/",
-      fallbackRedirectUrl: "/",
-      signInFallbackRedirectUrl: "/",
+      signInUrl: `/${location.search}`,
+      fallbackRedirectUrl: back,
+      signInFallbackRedirectUrl: back,
       appearance: asWideAsItsColumn,
     });
   }
@@ -73,22 +57,12 @@ function showSession({ user, session }) {
   mount("");
   const first = page.dataset.state !== "signed-in";
   page.dataset.state = "signed-in";
-  document.title = "Signed in · clerkproxy demo";
-  const email = user.primaryEmailAddress?.emailAddress ?? "";
-  $("name").textContent = user.fullName || email;
-  $("email").textContent = user.fullName ? email : "";
-  $("initials").textContent = initials(user.fullName || email);
   token.look();
   if (first) {
     Clerk.mountUserButton($("user-button"));
     // What is left of the card's own steps.
     if (location.hash) history.replaceState(null, "", location.pathname);
   }
-}
-
-function initials(name) {
-  const words = name.split(/[\s@]+/).filter(Boolean);
-  return words.slice(0, 2).map((word) => word[0].toUpperCase()).join("");
 }
 
 // token shows the session token that is in the cookie: the one that a server
@@ -232,7 +206,9 @@ const traffic = {
       element("span", `status s${Math.floor(request.status / 100)}`, String(request.status)),
       element("span", "ms", `${request.ms < 10 ? request.ms.toFixed(1) : Math.round(request.ms)} ms`),
     );
-    if (request.kind !== "script") line.append(element("span", "why", request.meaning));
+    if (request.kind !== "script") {
+      line.append(element("span", "why", [request.meaning, request.site].filter(Boolean).join(" · ")));
+    }
     return line;
   },
 
@@ -304,7 +280,22 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 });
 
-$("sign-out").addEventListener("click", () => Clerk.signOut({ redirectUrl: "/" }));
+$("sign-out")?.addEventListener("click", () => window.Clerk.signOut({ redirectUrl: "/" }));
+
+// Without the token, the server must ask Clerk who this is. The session itself
+// is not touched.
+$("lose-token")?.addEventListener("click", () => {
+  for (const name of document.cookie.match(/__session(_[\w-]+)?(?==)/g) ?? []) document.cookie = `${name}=; path=/; max-age=0`;
+  location.reload();
+});
+
+$("call").addEventListener("click", async () => {
+  const response = await fetch("/api/me");
+  $("body").textContent = JSON.stringify(await response.json(), null, 2);
+  $("body").hidden = false;
+  $("answer").textContent = `${response.status} ${response.statusText}`;
+  $("answer").className = response.ok ? "" : "refused";
+});
 
 // Browsers open six connections to an origin over HTTP/1.1. A tab that nobody
 // looks at gives its own back.
@@ -314,16 +305,9 @@ elsewhere.watch();
 if (!document.hidden) traffic.open();
 
 try {
-  if (!window.Clerk) throw new Error(`The script under ${proxyPath}/npm/@clerk/clerk-js@6 did not arrive.`);
-  await Clerk.load({
-    ui: { ClerkUI: window.__internal_ClerkUICtor },
-    appearance,
-    signInUrl: "/",
-    signUpUrl: "/sign-up",
-    afterSignOutUrl: "/",
-  });
-  Clerk.addListener(showSession);
-  showSession(Clerk);
+  const clerk = await window.clerkReady;
+  clerk.addListener(showSession);
+  showSession(clerk);
   setInterval(() => token.look(), 500);
 } catch (error) {
   page.dataset.state = "failed";
