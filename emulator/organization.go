@@ -256,7 +256,7 @@ func checkRoles(roles map[string][]string) error {
 	names := map[string]bool{}
 	for _, role := range slices.Sorted(maps.Keys(roles)) {
 		if name, ok := strings.CutPrefix(role, "org:"); !ok || name == "" {
-			problems = append(problems, fmt.Errorf("Config.Roles: the role %q does not begin with org:", role))
+			problems = append(problems, fmt.Errorf("Config.Roles: the role %q has no org: in front", role))
 		}
 		for _, permission := range roles[role] {
 			feature, name, ok := customPermission(permission)
