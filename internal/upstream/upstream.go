@@ -60,7 +60,13 @@ func New(origin Origin, c Config) *Transport {
 	c.IdleConnTimeout = Timeout(c.IdleConnTimeout, 90*time.Second)
 
 	dialer := &net.Dialer{Timeout: c.DialTimeout, KeepAlive: 30 * time.Second}
-	secure := &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64)}
+	secure := &tls.Config{
+		RootCAs:            c.RootCAs,
+		MinVersion:         tls.VersionTLS12,
+		ClientSessionCache: tls.NewLRUClientSessionCache(64),
+		// Small records first are for browsers that render what has come.
+		DynamicRecordSizingDisabled: true,
+	}
 	shared := newShared(c, dialer, secure)
 	t := &Transport{
 		origin: origin,
