@@ -66,11 +66,10 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
 		defer idle.stop()
 	}
 
+	var hints *informational
 	if r.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no informational answers, RFC 9110 §15.2
-		informational := &informational{w: w}
-		defer informational.end()
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: informational.pass})
-		x.informational = informational
+		hints = &informational{w: w}
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: hints.pass})
 	}
 	out := p.outbound(ctx, r, &x)
 	if body != nil {
@@ -79,7 +78,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
 	}
 
 	resp, err := p.transport.RoundTrip(out)
-	x.informational.end()
+	hints.end()
 	if err == nil && (resp.StatusCode < 200 || resp.StatusCode > 999) {
 		// A switch of protocols that nobody asked for, or no status at all.
 		_ = resp.Body.Close()
@@ -327,7 +326,8 @@ func (b *requestBody) failure() error {
 }
 
 // informational passes 1xx answers on, such as 103 Early Hints. The transport
-// may call pass from a goroutine of its own, until the final answer is there.
+// may call pass from a goroutine of its own, until the final answer is there. A
+// nil informational is that of a client which knows none.
 type informational struct {
 	mu   sync.Mutex
 	w    http.ResponseWriter

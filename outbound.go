@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/upstream"
 )
 
 // outbound makes the request to the Frontend API, but for its body.
@@ -31,21 +32,8 @@ func (p *Proxy) targetURL(in *url.URL, rest string) *url.URL {
 	if rest == "" {
 		rest = "/"
 	}
-	path := p.target.path + rest
 	u := &url.URL{Scheme: p.target.scheme, Host: p.target.host, RawQuery: in.RawQuery, ForceQuery: in.ForceQuery}
-	u.Path, u.RawPath = path, path
-	if unescaped, err := url.PathUnescape(path); err == nil {
-		u.Path = unescaped
-	}
-	if u.EscapedPath() == path {
-		return u
-	}
-	// The path holds a character that package url would escape. An opaque URL
-	// is sent as it is; one that begins with two slashes needs the authority.
-	u.Path, u.RawPath, u.Opaque = "", "", path
-	if strings.HasPrefix(path, "//") {
-		u.Opaque = "//" + u.Host + path
-	}
+	upstream.SetPath(u, p.target.path+rest)
 	return u
 }
 

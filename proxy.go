@@ -9,6 +9,7 @@ import (
 
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
 	"github.com/clerkproxy/clerkproxy/internal/instance"
+	"github.com/clerkproxy/clerkproxy/internal/upstream"
 )
 
 // A Proxy forwards requests under its path to Clerk's Frontend API. It is safe
@@ -92,8 +93,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // match decides whether a request is forwarded, and to what.
 func (p *Proxy) match(r *http.Request) (exchange, *proxyError) {
-	path := escapedPath(r.URL)
-	rest, ok := strings.CutPrefix(path, p.path)
+	rest, ok := strings.CutPrefix(upstream.SentPath(r.URL), p.path)
 	if !ok || rest != "" && rest[0] != '/' {
 		return exchange{}, errPathMismatch
 	}
@@ -126,18 +126,4 @@ type exchange struct {
 	source   forwarded.Source
 	proxyURL string // public, without a trailing slash
 	rest     string // of the escaped path, after the proxy's own
-
-	informational *informational // nil: the client knows none
-}
-
-// escapedPath is the path as it was sent. url.URL.EscapedPath would re-encode a
-// path that holds a character it thinks should have been escaped.
-func escapedPath(u *url.URL) string {
-	if u.RawPath != "" {
-		// A handler in front may have changed Path alone; then RawPath is void.
-		if p, err := url.PathUnescape(u.RawPath); err == nil && p == u.Path {
-			return u.RawPath
-		}
-	}
-	return u.EscapedPath()
 }

@@ -82,7 +82,7 @@ func rewriteForApp(r *httputil.ProxyRequest, target *url.URL, policy forwarded.P
 	source := policy.Source(r.In)
 	r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
 	r.Out.Host = r.In.Host
-	setPath(r.Out.URL, strings.TrimRight(target.EscapedPath(), "/")+sentPath(r.In.URL))
+	upstream.SetPath(r.Out.URL, strings.TrimRight(target.EscapedPath(), "/")+upstream.SentPath(r.In.URL))
 	r.Out.URL.RawQuery = r.In.URL.RawQuery // httputil drops what it cannot parse
 
 	if source.PeerTrusted {
@@ -104,28 +104,6 @@ func rewriteForApp(r *httputil.ProxyRequest, target *url.URL, policy forwarded.P
 	// These mean something between a proxy and Clerk only.
 	delete(r.Out.Header, "Clerk-Secret-Key")
 	delete(r.Out.Header, "Clerk-Proxy-Url")
-}
-
-// sentPath is the path as the client sent it; URL.EscapedPath would escape more
-// than the client did.
-func sentPath(u *url.URL) string {
-	if u.RawPath != "" {
-		return u.RawPath
-	}
-	return u.EscapedPath()
-}
-
-// setPath makes u request exactly the escaped path.
-func setPath(u *url.URL, path string) {
-	u.Path, u.RawPath = path, path
-	if unescaped, err := url.PathUnescape(path); err == nil {
-		u.Path = unescaped
-	}
-	// An opaque URL is sent as it is, unless it begins with two slashes: then
-	// they would be taken for those before a host.
-	if u.EscapedPath() != path && !strings.HasPrefix(path, "//") {
-		u.Path, u.RawPath, u.Opaque = "", "", path
-	}
 }
 
 // appFailed answers for an application that did not.

@@ -41,7 +41,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, errors.New("upstream: the request is for another origin")
 	}
-	if err := req.Context().Err(); err != nil {
+	if req.Context().Err() != nil {
 		closeBody(req)
 		return nil, context.Cause(req.Context())
 	}
