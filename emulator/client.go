@@ -128,8 +128,12 @@ func (c *call) clientJSON() (any, error) {
 	}, nil
 }
 
-// getClient answers the browser's client, or null.
-func (c *call) getClient() (any, error) { return c.clientJSON() }
+// getClient answers the browser's client, or null. It tells a visitor by cookie
+// that they are signed out, as Clerk does.
+func (c *call) getClient() (any, error) {
+	c.asked = true
+	return c.clientJSON()
+}
 
 // putClient makes the browser a client.
 func (c *call) putClient() (any, error) {

@@ -42,8 +42,9 @@ func (c *call) setCookies(w http.ResponseWriter) {
 
 	uat := strconv.FormatInt(c.client.uat(c.now), 10)
 	for _, name := range c.names(cookieClientUAT, true) {
-		// Absent means signed out too: a visitor gets no cookie for nothing.
-		if has := c.cookie(name); has != uat && (has != "" || uat != "0") {
+		// Absent means signed out too: a visitor who does not ask gets no cookie
+		// for nothing.
+		if has := c.cookie(name); has != uat && (has != "" || uat != "0" || c.asked) {
 			set := c.newCookie(name, uat)
 			// Every host of the domain, server and page alike, may read this
 			// one; __client stays with the Frontend API's host.

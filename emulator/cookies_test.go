@@ -22,12 +22,23 @@ func setCookies(t *testing.T, a answer) map[string]*http.Cookie {
 	return set
 }
 
-func TestAVisitorGetsNoCookie(t *testing.T) {
-	_, b, _ := signInServer(t)
-	for _, path := range []string{"/v1/environment", "/v1/client"} {
-		if a := b.get(path); len(a.header["Set-Cookie"]) != 0 {
-			t.Errorf("%s sets %v", path, a.header["Set-Cookie"])
+func TestAVisitorIsToldThatTheyAreSignedOut(t *testing.T) {
+	s, b, _ := signInServer(t)
+	if a := b.get("/v1/environment"); len(a.header["Set-Cookie"]) != 0 {
+		t.Errorf("the environment sets %v", a.header["Set-Cookie"])
+	}
+	a := b.get("/v1/client")
+	set := setCookies(t, a)
+	if len(a.header["Set-Cookie"]) != 2 {
+		t.Errorf("the client sets %v", a.header["Set-Cookie"])
+	}
+	for _, name := range []string{"__client_uat", "__client_uat_" + s.instance.CookieSuffix()} {
+		if c := set[name]; c == nil || c.Value != "0" || c.Domain != "example.com" {
+			t.Errorf("%s is %v", name, c)
 		}
+	}
+	if a := b.get("/v1/client"); len(a.header["Set-Cookie"]) != 0 {
+		t.Errorf("cookies that the browser has are set again: %v", a.header["Set-Cookie"])
 	}
 }
 

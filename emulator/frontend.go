@@ -30,6 +30,8 @@ type call struct {
 	client *client
 	// pageAt is the page's origin where the request does not come from the page.
 	pageAt string
+	// asked is true where the browser asks whether it is signed in.
+	asked bool
 }
 
 // An endpoint answers the JSON of what it was asked for.
