@@ -3,6 +3,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,9 +30,15 @@ func Main(args []string) int {
 	began := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
 	cmd, err := root.ExecuteContextC(ctx)
+	own, hasOwn := errors.AsType[*statusError](err)
 	switch {
 	case err == nil:
 		return 0
+	case hasOwn:
+		if own.err != nil {
+			printErrors(os.Stderr, own.err)
+		}
+		return own.status
 	case began:
 		printErrors(os.Stderr, err)
 		return exitFailure
@@ -40,6 +47,15 @@ func Main(args []string) int {
 		return exitUsage
 	}
 }
+
+// A statusError ends the process with a status of its own. Its err is printed,
+// unless it is nil because the command has said everything.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("exit status %d: %v", e.status, e.err) }
 
 // untilSignal returns a context that ends with the first SIGINT or SIGTERM, so
 // that what is under way can end in good order. From then on a second one ends
@@ -75,6 +91,9 @@ application: requests under /__clerk go to Clerk, all others to the application.
   export CLERK_SECRET_KEY=sk_live_…
   clerk-proxy serve --listen :8080 --app http://localhost:3000 --host app.dev
 
+  # See whether a proxy does what Clerk and browsers need, before it is used.
+  clerk-proxy check https://app.dev/__clerk
+
   # Give other programs an emulated Clerk to talk to.
   clerk-proxy emulator --ca-file ca.pem --env-file clerk.env`,
 		Version:       buildVersion().String(),
@@ -83,7 +102,7 @@ application: requests under /__clerk go to Clerk, all others to the application.
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 100 "))
-	root.AddCommand(newServeCommand(), newDemoCommand(), newEmulatorCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newDemoCommand(), newEmulatorCommand(), newVersionCommand())
 	return root
 }
 

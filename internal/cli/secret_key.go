@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,6 +11,26 @@ import (
 
 // maxSecretKeyFile is far more than any key: a larger file is another one.
 const maxSecretKeyFile = 4 << 10
+
+// secretKey returns the key from the file or from the environment. It takes no
+// sides when there are two: the wrong one would be noticed late.
+func secretKey(file string, warn func(string)) (string, error) {
+	fromEnvironment := os.Getenv("CLERK_SECRET_KEY")
+	switch {
+	case file == "":
+		return fromEnvironment, nil
+	case fromEnvironment != "":
+		return "", errors.New("is set along with CLERK_SECRET_KEY; leave one of them out")
+	}
+	key, worldReadable, err := readSecretKeyFile(file)
+	if err != nil {
+		return "", fmt.Errorf("%s %w", file, err)
+	}
+	if worldReadable {
+		warn(fmt.Sprintf("every user of this machine can read the secret key in %[1]s; type: chmod 600 %[1]s", file))
+	}
+	return key, nil
+}
 
 // readSecretKeyFile returns the key in a file, without the newline that editors
 // put at its end. Its errors do not hold what is in the file.

@@ -147,7 +147,7 @@ func (c *serveCommand) config() (config server.Config, warnings []string, proble
 			fail("app", "%v", err)
 		}
 	}
-	if config.Proxy.SecretKey, err = c.secretKey(warn); err != nil {
+	if config.Proxy.SecretKey, err = secretKey(c.secretKeyFile, warn); err != nil {
 		fail("secret-key-file", "%v", err)
 	}
 	if config.Proxy.TrustedProxies, err = parseTrustedProxies(c.trustedProxies, warn); err != nil {
@@ -182,26 +182,6 @@ func (c *serveCommand) config() (config server.Config, warnings []string, proble
 			"name your host with --host app.dev, or give the whole URL with --proxy-url https://app.dev" + c.proxyURL)
 	}
 	return config, warnings, problems
-}
-
-// secretKey returns the key from the file or from the environment. It takes no
-// sides when there are two: the wrong one would be noticed late.
-func (c *serveCommand) secretKey(warn func(string)) (string, error) {
-	fromEnvironment := os.Getenv("CLERK_SECRET_KEY")
-	switch {
-	case c.secretKeyFile == "":
-		return fromEnvironment, nil
-	case fromEnvironment != "":
-		return "", errors.New("is set along with CLERK_SECRET_KEY; leave one of them out")
-	}
-	key, worldReadable, err := readSecretKeyFile(c.secretKeyFile)
-	if err != nil {
-		return "", fmt.Errorf("%s %w", c.secretKeyFile, err)
-	}
-	if worldReadable {
-		warn(fmt.Sprintf("every user of this machine can read the secret key in %[1]s; type: chmod 600 %[1]s", c.secretKeyFile))
-	}
-	return key, nil
 }
 
 // announce says where the server is, and what an operator should know.
