@@ -5,7 +5,7 @@ BIN      := bin/clerk-proxy
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint build bench fuzz vuln npm chromium clean
+.PHONY: help demo test unit lint build bench fuzz vuln npm chromium nginx clean
 
 # The examples of the guides are a module of their own: they need what the
 # library does not.
@@ -17,11 +17,11 @@ help: ## Say what there is to make
 demo: npm ## Sign in through the proxy, on http://localhost:8080, without an account or a network
 	@$(GO) run ./cmd/clerk-proxy demo
 
-test: lint npm chromium ## Run every test: lint, unit, conformance with Clerk's SDK, real ClerkJS in Chromium
+test: lint npm chromium nginx ## Run every test: lint, unit, conformance with Clerk's SDK, real ClerkJS in Chromium
 	$(GO) test -race -count=1 -timeout 10m ./...
 	cd $(EXAMPLES) && $(GO) test -race -count=1 -timeout 10m ./...
 
-unit: ## Run the tests that need neither npm nor Chromium
+unit: ## Run the tests that need neither npm, Chromium nor nginx
 	$(GO) test -race $$($(GO) list ./... | grep -v /test/)
 	cd $(EXAMPLES) && $(GO) test -race ./...
 
@@ -68,3 +68,9 @@ chromium: ## Install Debian's Chromium
 		echo "Installing Chromium (once)"; \
 		SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
 		$$SUDO apt-get update -qq >/dev/null && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+
+nginx: ## Install Debian's nginx
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || { \
+		echo "Installing nginx (once)"; \
+		SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
+		$$SUDO apt-get update -qq >/dev/null && $$SUDO env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nginx >/dev/null; }
