@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,7 +139,7 @@ func issuer(c *x509.Certificate) string {
 }
 
 func namesOf(c *x509.Certificate) string {
-	names := c.DNSNames
+	names := slices.Clone(c.DNSNames)
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())
 	}

@@ -131,7 +131,7 @@ func newChecker(config Config) (*checker, error) {
 		target:  target,
 		host:    target.Hostname(),
 		timeout: cmp.Or(config.Timeout, DefaultTimeout),
-		report:  Report{ProxyURL: target.String(), At: time.Now().UTC(), Status: OK, DomainID: config.DomainID},
+		report:  Report{ProxyURL: target.String(), At: time.Now().UTC().Truncate(time.Second), Status: OK, DomainID: config.DomainID},
 	}
 	if live, err := instance.ParseSecretKey(config.SecretKey); err == nil && live {
 		c.secret = config.SecretKey

@@ -24,15 +24,14 @@ func (c *checker) name(ctx context.Context) finding {
 	if c.proxy.egress() {
 		return skip("HTTPS_PROXY is set: another machine looks the name up")
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", c.host)
+	found, err := net.DefaultResolver.LookupNetIP(limited, "ip", c.host)
 	if err != nil {
-		var dns *net.DNSError
-		if errors.As(err, &dns) && dns.IsNotFound {
+		c.offline = c.noNetwork(ctx, err)
+		if dns, is := errors.AsType[*net.DNSError](err); is && dns.IsNotFound {
 			return fail(c.host+" has no address", "add an A or AAAA record for "+c.host+" that leads to the proxy, or correct the proxy URL")
 		}
-		c.offline = c.noNetwork(ctx, err)
 		return fail("the name servers do not answer for "+c.host, "look at the zone's name servers; if other names cannot be looked up here either, at this machine's")
 	}
 	for _, addr := range found {
