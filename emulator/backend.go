@@ -177,14 +177,10 @@ func (s *Server) createProxyCheck(_ http.ResponseWriter, r *http.Request) (any, 
 }
 
 func domainJSON(d *domain) object {
-	// A proxied domain needs no record for the Frontend API; those for mail stay.
-	records := []object{{
-		"host": d.frontendAPIHost(), "value": "frontend-api.clerk.services", "required": len(d.proxyURLs) == 0,
-	}, {
-		"host": "accounts." + d.name, "value": "accounts.clerk.services", "required": false,
-	}}
-	for _, host := range []string{"clkmail.", "clk._domainkey.", "clk2._domainkey."} {
-		records = append(records, object{"host": host + d.name, "value": host + "emulator.clerk.services", "required": true})
+	// The account portal and mail are the primary domain's.
+	portal := ""
+	if !d.satellite {
+		portal = "https://accounts." + d.name
 	}
 	return object{
 		"object":              "domain",
@@ -193,11 +189,29 @@ func domainJSON(d *domain) object {
 		"is_satellite":        d.satellite,
 		"is_primary":          !d.satellite,
 		"frontend_api_url":    d.frontendAPI(),
-		"accounts_portal_url": "https://accounts." + d.name,
+		"accounts_portal_url": nullable(portal),
 		"proxy_url":           nullable(d.proxyURL()),
 		"development_origin":  "",
-		"cname_targets":       records,
+		"cname_targets":       d.records(),
 	}
+}
+
+// records are the DNS records that the domain needs. A proxied one needs none
+// but those for mail.
+func (d *domain) records() []object {
+	record := func(host, target string, required bool) object {
+		return object{"host": host + "." + d.name, "value": target + ".clerk.services", "required": required}
+	}
+	proxied := len(d.proxyURLs) > 0
+	records := []object{record("clerk", "frontend-api", !proxied)}
+	if d.satellite {
+		return records
+	}
+	return append(records,
+		record("accounts", "accounts", !proxied),
+		record("clkmail", "mail.emulator", true),
+		record("clk._domainkey", "dkim1.emulator", true),
+		record("clk2._domainkey", "dkim2.emulator", true))
 }
 
 // readFields reads a JSON object, leaving open what each field holds: null is

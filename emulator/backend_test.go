@@ -3,6 +3,7 @@ package emulator
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -55,6 +56,54 @@ func TestTheBackendAPIListsItsDomain(t *testing.T) {
 	}
 	if a := backendCall(t, s, http.MethodGet, "/v1/domains/dmn_x", ""); a.status != http.StatusNotFound {
 		t.Errorf("another: %d %s", a.status, a.body)
+	}
+}
+
+func TestTheRecordsThatADomainNeeds(t *testing.T) {
+	s := start(t, Config{Domain: "app.dev", Satellites: []Satellite{{Domain: "satellite.dev"}}})
+	required := func() map[string]bool {
+		var list struct {
+			Data []struct {
+				Portal  *string `json:"accounts_portal_url"`
+				Records []struct {
+					Host, Value string
+					Required    bool
+				} `json:"cname_targets"`
+			}
+		}
+		a := backendCall(t, s, http.MethodGet, "/v1/domains", "")
+		if err := json.Unmarshal(a.body, &list); err != nil {
+			t.Fatal(err)
+		}
+		if p := list.Data[0].Portal; p == nil || *p != "https://accounts.app.dev" || list.Data[1].Portal != nil {
+			t.Errorf("account portals: %s", a.body)
+		}
+		records := map[string]bool{}
+		for _, d := range list.Data {
+			for _, r := range d.Records {
+				records[r.Host+" "+r.Value] = r.Required
+			}
+		}
+		return records
+	}
+	want := map[string]bool{
+		"clerk.app.dev frontend-api.clerk.services":             true,
+		"accounts.app.dev accounts.clerk.services":              true,
+		"clkmail.app.dev mail.emulator.clerk.services":          true,
+		"clk._domainkey.app.dev dkim1.emulator.clerk.services":  true,
+		"clk2._domainkey.app.dev dkim2.emulator.clerk.services": true,
+		"clerk.satellite.dev frontend-api.clerk.services":       true,
+	}
+	if got := required(); !maps.Equal(got, want) {
+		t.Errorf("with DNS: %v", got)
+	}
+	if err := s.RegisterProxyURL("https://app.dev/__clerk"); err != nil {
+		t.Fatal(err)
+	}
+	want["clerk.app.dev frontend-api.clerk.services"] = false
+	want["accounts.app.dev accounts.clerk.services"] = false
+	if got := required(); !maps.Equal(got, want) {
+		t.Errorf("with a proxy: %v", got)
 	}
 }
 
