@@ -3,10 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"net/netip"
-	"time"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,18 +15,11 @@ import (
 type checkCommand struct {
 	flags *pflag.FlagSet
 
-	proxyURL       string
-	publishableKey string
-	secretKeyFile  string
-	domainID       string
-	ca             string
-	address        string
-	stranger       bool
-	fapiURL        string
-	apiURL         string
-	fapiCA         string
-	timeout        time.Duration
-	json           bool
+	proxyURL string
+	instance instanceFlags
+	domainID string
+	check    checkFlags
+	json     bool
 }
 
 func newCheckCommand() *cobra.Command {
@@ -61,34 +52,20 @@ and 2 when the proxy could not be asked.`,
 	c.flags = cmd.Flags()
 	c.flags.SortFlags = false
 	c.flags.StringVar(&c.proxyURL, "proxy-url", "", "public `URL` of the proxy, instead of the argument")
-	c.flags.StringVar(&c.publishableKey, "publishable-key", "", "the instance's publishable `key`, pk_live_…")
-	c.flags.StringVar(&c.secretKeyFile, "secret-key-file", "", "`file` that holds the secret key, instead of CLERK_SECRET_KEY")
+	c.instance.add(c.flags)
 	c.flags.StringVar(&c.domainID, "domain-id", "", "`id` of the domain that the proxy is for, dmn_… (default looked up with the secret key)")
-	c.flags.StringVar(&c.ca, "ca", "", "PEM `file` with the authorities to trust for the proxy (default the system's)")
-	c.flags.StringVar(&c.address, "address", "", "`address` from which the world sees this machine, if that cannot be found out")
-	c.flags.BoolVar(&c.stranger, "stranger", false, "the proxy has no reason to trust this machine, though it comes from a private address")
-	c.flags.StringVar(&c.fapiURL, "fapi-url", "", "`URL` of the Frontend API (default that of the publishable key's instance)")
-	c.flags.StringVar(&c.apiURL, "api-url", "", "`URL` of the Backend API (default https://api.clerk.com)")
-	c.flags.StringVar(&c.fapiCA, "fapi-ca", "", "PEM `file` with the authorities to trust for both APIs (default the system's)")
-	c.flags.DurationVar(&c.timeout, "timeout", check.DefaultTimeout, "how long each request may take")
+	c.check.add(c.flags)
 	c.flags.BoolVar(&c.json, "json", false, "print the report as JSON, once it is complete")
-	fromEnvironment(c.flags, map[string][]string{
-		"proxy-url":       {"CLERK_PROXY_URL", "NEXT_PUBLIC_CLERK_PROXY_URL"},
-		"publishable-key": {"CLERK_PUBLISHABLE_KEY", "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY"},
-		"secret-key-file": {"CLERK_SECRET_KEY_FILE"},
-		"fapi-url":        {"CLERK_FAPI_URL"},
-		"api-url":         {"CLERK_API_URL"},
-	})
+	fromEnvironment(c.flags, instanceVariables())
 	return cmd
 }
 
 func (c *checkCommand) run(cmd *cobra.Command, args []string) error {
 	problems := readEnvironment(c.flags)
-	warn := func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "clerk-proxy: warning:", text) }
-	config, configProblems := c.config(args, warn)
+	config, configProblems := c.config(args, warnTo(cmd.ErrOrStderr()))
 	problems = append(problems, configProblems...)
 	if len(problems) > 0 {
-		return notAsked(errors.Join(append(problems, c.inFlags(config.Validate())...)...))
+		return notAsked(errors.Join(append(problems, inCheckFlags(c.flags, config.Validate())...)...))
 	}
 
 	var shown *progress
@@ -104,7 +81,7 @@ func (c *checkCommand) run(cmd *cobra.Command, args []string) error {
 		if cmd.Context().Err() != nil {
 			err = errors.New("interrupted before everything was looked at")
 		}
-		return notAsked(errors.Join(c.inFlags(err)...))
+		return notAsked(errors.Join(inCheckFlags(c.flags, err)...))
 	}
 	if shown != nil {
 		shown.summary(report)
@@ -117,73 +94,20 @@ func (c *checkCommand) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// config is what the argument and the flags say. Whatever they hold that
-// check.Run does not check is checked here.
+// config is what the argument and the flags say.
 func (c *checkCommand) config(args []string, warn func(string)) (config check.Config, problems []error) {
-	fail := func(flag, format string, args ...any) {
-		problems = append(problems, problem(c.flags.Lookup(flag), fmt.Sprintf(format, args...)))
-	}
 	switch {
 	case len(args) > 1:
 		problems = append(problems, errors.New("clerk-proxy check takes one proxy URL; keys are not arguments, where other users could read them"))
 	case len(args) == 1 && c.flags.Changed("proxy-url"):
-		fail("proxy-url", "is given along with an argument; leave one of them out")
+		problems = append(problems, problem(c.flags.Lookup("proxy-url"), "is given along with an argument; leave one of them out"))
 	case len(args) == 1:
 		c.proxyURL = args[0]
 	}
-	config = check.Config{
-		ProxyURL:       c.proxyURL,
-		PublishableKey: c.publishableKey,
-		DomainID:       c.domainID,
-		FrontendAPIURL: c.fapiURL,
-		BackendAPIURL:  c.apiURL,
-		Stranger:       c.stranger,
-		Timeout:        c.timeout,
-	}
-	var err error
-	if config.SecretKey, err = secretKey(c.secretKeyFile, warn); err != nil {
-		fail("secret-key-file", "%v", err)
-	}
-	if c.ca != "" {
-		if config.RootCAs, err = readCertificates(c.ca); err != nil {
-			fail("ca", "%s %v", c.ca, err)
-		}
-	}
-	if c.fapiCA != "" {
-		if config.ClerkRootCAs, err = readCertificates(c.fapiCA); err != nil {
-			fail("fapi-ca", "%s %v", c.fapiCA, err)
-		}
-	}
-	if c.address != "" {
-		if config.Address, err = netip.ParseAddr(c.address); err != nil {
-			fail("address", "%q is not an IP address; write one such as 203.0.113.7", c.address)
-		}
-	}
-	if c.timeout <= 0 {
-		fail("timeout", "%s is too short; write a time such as 10s", c.timeout)
-		config.Timeout = 0
-	}
-	return config, problems
-}
-
-// inFlags names the flags where check.Run names the fields of its Config.
-func (c *checkCommand) inFlags(err error) (problems []error) {
-	flags := map[string]string{
-		"ProxyURL":       "proxy-url",
-		"DomainID":       "domain-id",
-		"FrontendAPIURL": "fapi-url",
-		"BackendAPIURL":  "api-url",
-		"Timeout":        "timeout",
-	}
-	for _, each := range problemsOf(err) {
-		if config, is := errors.AsType[*check.ConfigError](each); is {
-			each = problem(c.flags.Lookup(flags[config.Field]), config.Problem)
-		}
-		if each != nil {
-			problems = append(problems, each)
-		}
-	}
-	return problems
+	clerk, instanceProblems := c.instance.read(c.flags, warn)
+	config, checkProblems := c.check.config(c.flags, clerk)
+	config.ProxyURL, config.DomainID = c.proxyURL, c.domainID
+	return config, slices.Concat(problems, instanceProblems, checkProblems)
 }
 
 // notAsked is an error because of which nothing was found out.
