@@ -21,11 +21,12 @@ import (
 type emulatorCommand struct {
 	flags *pflag.FlagSet
 
-	config  emulator.Config
-	users   []string
-	caFile  string
-	envFile string
-	log     logFlags
+	config     emulator.Config
+	satellites []string
+	users      []string
+	caFile     string
+	envFile    string
+	log        logFlags
 }
 
 func newEmulatorCommand() *cobra.Command {
@@ -58,6 +59,7 @@ certificate, and the environment for other programs. It removes them when it end
 	c.flags.StringVar(&c.envFile, "env-file", "", "`file` to write the environment to: keys and addresses as KEY=value")
 	c.flags.StringArrayVar(&c.config.ProxyURLs, "proxy-url", nil, "`URL` of a proxy to accept requests from; repeat it for more")
 	c.flags.StringVar(&c.config.Domain, "domain", "example.com", "the instance's `domain`; a proxy on loopback may be anywhere, others are on it")
+	c.flags.StringArrayVar(&c.satellites, "satellite", nil, "satellite `domain` of the instance; repeat it for more")
 	c.flags.StringArrayVar(&c.config.TLSHosts, "tls-host", nil, "further `host` that the certificate is for; repeat it for more")
 	c.flags.StringArrayVar(&c.users, "user", []string{"ada@example.com:analytical-engine-1843"}, "`EMAIL:PASSWORD` of a user who is there from the start; repeat it for more")
 	c.flags.StringVar(&c.config.NPMDir, "npm", "npm", "`directory` whose node_modules hold Clerk's packages, for /npm/")
@@ -76,6 +78,9 @@ func (c *emulatorCommand) run(cmd *cobra.Command, _ []string) error {
 			continue
 		}
 		c.config.Users = append(c.config.Users, emulator.User{Email: email, Password: password})
+	}
+	for _, domain := range c.satellites {
+		c.config.Satellites = append(c.config.Satellites, emulator.Satellite{Domain: domain})
 	}
 	for name, file := range map[string]string{"ca-file": c.caFile, "env-file": c.envFile} {
 		if err := checkReplaceable(file); err != nil {

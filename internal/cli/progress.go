@@ -19,17 +19,8 @@ type progress struct {
 }
 
 func newProgress(out io.Writer) *progress {
-	terminal := isTerminal(out)
+	terminal := isTerminal(out) && os.Getenv("TERM") != "dumb"
 	return &progress{out: out, terminal: terminal, colour: terminal && os.Getenv("NO_COLOR") == ""}
-}
-
-func isTerminal(out io.Writer) bool {
-	file, is := out.(*os.File)
-	if !is || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func (p *progress) start(name string) {

@@ -94,6 +94,9 @@ application: requests under /__clerk go to Clerk, all others to the application.
   # See whether a proxy does what Clerk and browsers need, before it is used.
   clerk-proxy check https://app.dev/__clerk
 
+  # Have Clerk use it.
+  clerk-proxy enable app.dev https://app.dev/__clerk
+
   # Give other programs an emulated Clerk to talk to.
   clerk-proxy emulator --ca-file ca.pem --env-file clerk.env`,
 		Version:       buildVersion().String(),
@@ -102,7 +105,8 @@ application: requests under /__clerk go to Clerk, all others to the application.
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 100 "))
-	root.AddCommand(newServeCommand(), newCheckCommand(), newDemoCommand(), newEmulatorCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newEnableCommand(), newDisableCommand(), newDomainsCommand(),
+		newDemoCommand(), newEmulatorCommand(), newVersionCommand())
 	return root
 }
 

@@ -46,6 +46,11 @@ const (
 //	hold URL                       begins a request; returns when a stand-in has it
 //	release                        lets the stand-ins answer it, and prints the answer
 //	source FILE                    sets the variables in a file of KEY=value lines
+//	brittle NAME ADDRESS FAULT     starts what passes everything on to a proxy, at $NAME, until Clerk lets
+//	                               browsers in: then it fails (break), or does not answer (hang)
+//	hanging                        waits until it, or a stand-in, does not answer
+//	dns NAME HOST=TARGET...        starts a DNS server with these aliases, at $NAME
+//	tunnel NAME ADDRESS            starts a proxy for HTTPS_PROXY, at $NAME, which leads everywhere to one address
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -76,6 +81,10 @@ func TestScripts(t *testing.T) {
 			"hold":     hold,
 			"release":  release,
 			"source":   source,
+			"brittle":  brittle,
+			"hanging":  hanging,
+			"dns":      dns,
+			"tunnel":   tunnel,
 		},
 	})
 }
