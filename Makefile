@@ -7,9 +7,9 @@ FUZZTIME ?= 30s
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit lint build bench fuzz vuln npm chromium nginx clean
 
-# The examples of the guides are a module of their own: they need what the
-# library does not.
-EXAMPLES := docs/examples
+# Modules of their own, as they need what the library does not: the examples of
+# the guides, and the tests with an ACME server.
+MODULES := docs/examples test/acme
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,20 +19,20 @@ demo: npm ## Sign in through the proxy, on http://localhost:8080, without an acc
 
 test: lint npm chromium nginx ## Run every test: lint, unit, conformance with Clerk's SDK, real ClerkJS in Chromium
 	$(GO) test -race -count=1 -timeout 10m ./...
-	cd $(EXAMPLES) && $(GO) test -race -count=1 -timeout 10m ./...
+	@for module in $(MODULES); do (cd $$module && $(GO) test -race -count=1 -timeout 10m ./...) || exit 1; done
 
 unit: ## Run the tests that need neither npm, Chromium nor nginx
 	$(GO) test -race $$($(GO) list ./... | grep -v /test/)
-	cd $(EXAMPLES) && $(GO) test -race ./...
+	@for module in $(MODULES); do (cd $$module && $(GO) test -race ./...) || exit 1; done
 
 lint: ## Check formatting, go.mod and the code
 	@test -z "$$(gofmt -l .)" || { echo "Not gofmt'ed:"; gofmt -l .; exit 1; }
 	@$(GO) mod tidy -diff
 	@$(GO) vet ./...
 	@$(GO) tool staticcheck ./...
-	@cd $(EXAMPLES) && $(GO) mod tidy -diff
-	@cd $(EXAMPLES) && $(GO) vet ./...
-	@staticcheck=$$($(GO) tool -n staticcheck) && cd $(EXAMPLES) && $$staticcheck ./...
+	@staticcheck=$$($(GO) tool -n staticcheck) && for module in $(MODULES); do \
+		(cd $$module && $(GO) mod tidy -diff && $(GO) vet ./... && $$staticcheck ./...) || exit 1; \
+	done
 
 build: ## Build bin/clerk-proxy, static and reproducible
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/clerk-proxy
