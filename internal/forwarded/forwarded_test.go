@@ -178,12 +178,36 @@ func TestHostSet(t *testing.T) {
 	if v6, _, ok := ParseHostSet([]string{"[::1]"}); !ok || !v6.Accepts("[::1]:8080", "http") || !v6.Accepts("[::1]", "http") {
 		t.Error("IPv6 is not accepted")
 	}
-	if !(HostSet{}).Accepts("anything", "https") {
+	if !new(HostSet).Accepts("anything", "https") {
 		t.Error("the empty set refuses")
 	}
 	for _, bad := range []string{"", "*", "*.", "*app.dev", "http://app.dev", "app.dev/x", "a b", "*.*.dev"} {
 		if _, got, ok := ParseHostSet([]string{"app.dev", bad}); ok || got != bad {
 			t.Errorf("%q is not refused", bad)
+		}
+	}
+}
+
+func TestTheEntryThatSaysMoreGoesFirst(t *testing.T) {
+	var m HostMap[string]
+	for _, entry := range []string{"*.dev", "*.app.dev", "*.app.dev:8443", "www.app.dev", "www.app.dev:8443", "*.eu.app.dev"} {
+		m.Set(entry, entry)
+	}
+	for host, want := range map[string]string{
+		"https://www.app.dev":       "www.app.dev",
+		"https://www.app.dev:8443":  "www.app.dev:8443",
+		"http://www.app.dev:8080":   "www.app.dev",
+		"https://a.app.dev":         "*.app.dev",
+		"https://a.app.dev:8443":    "*.app.dev:8443",
+		"https://a.eu.app.dev":      "*.eu.app.dev",
+		"https://a.eu.app.dev:8443": "*.app.dev:8443", // a port says more than a domain
+		"https://app.dev":           "*.dev",
+		"https://dev":               "",
+		"https://app.example":       "",
+	} {
+		scheme, name, _ := strings.Cut(host, "://")
+		if got, _ := m.Get(name, scheme); got != want {
+			t.Errorf("%s: got %q, want %q", host, got, want)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package forwarded
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,44 +60,52 @@ func validName(name string) bool {
 	return true
 }
 
-// HostSet is a set of hosts that are accepted. An entry is a host name, or
-// *. and a domain for every name below it; with a port it accepts that port
-// only. The empty set accepts every host.
-type HostSet struct {
-	exact    map[string]bool
-	suffixes []string
+// CanonicalHostEntry checks an entry of a list of hosts and writes it in lower
+// case: a host name or an IP address, or *. and a domain for every name below
+// it; with a port it means that port only.
+func CanonicalHostEntry(entry string) (string, bool) {
+	domain, wildcard := strings.CutPrefix(entry, "*.")
+	host := CanonicalHost(domain, "")
+	if host == "" || wildcard && host[0] == '[' {
+		return "", false
+	}
+	if wildcard {
+		return "*." + host, true
+	}
+	return host, true
 }
 
-// ParseHostSet checks and collects the entries; bad is the first that is not
-// valid.
-func ParseHostSet(entries []string) (set HostSet, bad string, ok bool) {
-	for _, entry := range entries {
-		domain, wildcard := strings.CutPrefix(entry, "*")
-		if wildcard {
-			if !strings.HasPrefix(domain, ".") || CanonicalHost(domain[1:], "") == "" {
-				return HostSet{}, entry, false
-			}
-			set.suffixes = append(set.suffixes, strings.ToLower(domain))
-			continue
-		}
-		host := CanonicalHost(entry, "")
-		if host == "" {
-			return HostSet{}, entry, false
-		}
-		if set.exact == nil {
-			set.exact = make(map[string]bool)
-		}
-		set.exact[host] = true
-	}
-	return set, "", true
+// A HostMap maps public hosts to values. The zero HostMap is empty.
+type HostMap[T any] struct {
+	exact map[string]T
+	below []domain[T] // in the order of Get
 }
 
-// Accepts reports whether a host, as [Source] gives it for the scheme, is in
-// the set.
-func (s HostSet) Accepts(host, scheme string) bool {
-	if len(s.exact) == 0 && len(s.suffixes) == 0 {
-		return true
+// A domain has a value for every name below it.
+type domain[T any] struct {
+	suffix string // with the dot
+	value  T
+}
+
+// Set maps the hosts of an entry, as [CanonicalHostEntry] writes it, to a value.
+func (m *HostMap[T]) Set(entry string, value T) {
+	if suffix, wildcard := strings.CutPrefix(entry, "*"); wildcard {
+		m.below = append(m.below, domain[T]{suffix, value})
+		slices.SortFunc(m.below, func(a, b domain[T]) int {
+			return cmp.Or(strings.Count(b.suffix, ":")-strings.Count(a.suffix, ":"), len(b.suffix)-len(a.suffix))
+		})
+		return
 	}
+	if m.exact == nil {
+		m.exact = make(map[string]T)
+	}
+	m.exact[entry] = value
+}
+
+// Get returns the value for a host, as [Source] gives it for the scheme. What
+// says more goes first: a name before the domains that it is below, an entry with
+// the port before one without, and the closest domain before those above it.
+func (m *HostMap[T]) Get(host, scheme string) (value T, ok bool) {
 	name, withPort := host, host
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && host[len(host)-1] != ']' {
 		name = host[:i]
@@ -104,17 +114,46 @@ func (s HostSet) Accepts(host, scheme string) bool {
 	} else {
 		withPort += ":80"
 	}
-	if s.exact[name] || s.exact[withPort] {
-		return true
+	if value, ok = m.exact[withPort]; ok {
+		return value, true
 	}
-	for _, suffix := range s.suffixes {
-		if below(name, suffix) || below(withPort, suffix) {
-			return true
+	if value, ok = m.exact[name]; ok {
+		return value, true
+	}
+	for _, d := range m.below {
+		if below(name, d.suffix) || below(withPort, d.suffix) {
+			return d.value, true
 		}
 	}
-	return false
+	return value, false
 }
 
 func below(host, suffix string) bool {
 	return len(host) > len(suffix) && strings.HasSuffix(host, suffix)
+}
+
+// HostSet is a set of hosts that are accepted. The empty set accepts every host.
+type HostSet struct{ hosts HostMap[struct{}] }
+
+// ParseHostSet checks and collects entries, see [CanonicalHostEntry]; bad is the
+// first that is not valid.
+func ParseHostSet(entries []string) (set HostSet, bad string, ok bool) {
+	for _, entry := range entries {
+		canonical, ok := CanonicalHostEntry(entry)
+		if !ok {
+			return HostSet{}, entry, false
+		}
+		set.hosts.Set(canonical, struct{}{})
+	}
+	return set, "", true
+}
+
+// Accepts reports whether a host, as [Source] gives it for the scheme, is in
+// the set.
+func (s *HostSet) Accepts(host, scheme string) bool {
+	if len(s.hosts.exact) == 0 && len(s.hosts.below) == 0 {
+		return true
+	}
+	_, ok := s.hosts.Get(host, scheme)
+	return ok
 }
