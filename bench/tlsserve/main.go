@@ -33,16 +33,16 @@ func main() {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pem)
-	c := server.Config{
-		Proxy:  clerkproxy.Config{ProxyURL: *proxyURL, FrontendAPIURL: *fapiURL, RootCAs: pool},
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	}
+	site := server.Site{Proxy: clerkproxy.Config{ProxyURL: *proxyURL, FrontendAPIURL: *fapiURL, RootCAs: pool}}
 	if *app != "" {
-		if c.AppURL, err = url.Parse(*app); err != nil {
+		if site.AppURL, err = url.Parse(*app); err != nil {
 			log.Fatal(err)
 		}
 	}
-	s, err := server.New(c)
+	s, err := server.New(server.Config{
+		Sites:  []server.Site{site},
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}

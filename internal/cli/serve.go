@@ -112,7 +112,7 @@ func (c *serveCommand) run(cmd *cobra.Command, _ []string) error {
 	config.OnListen = func(addr net.Addr) { c.announce(log, addr, warnings) }
 	srv, err := server.New(config)
 	if err != nil {
-		keyUnread := config.Proxy.SecretKey == "" && c.secretKeyFile != ""
+		keyUnread := config.Sites[0].Proxy.SecretKey == "" && c.secretKeyFile != ""
 		problems = append(problems, c.inFlags(err, keyUnread)...)
 	}
 	if len(problems) > 0 {
@@ -130,35 +130,38 @@ func (c *serveCommand) config() (config server.Config, warnings []string, proble
 	warn := func(text string) { warnings = append(warnings, text) }
 
 	config = server.Config{
-		Listen:       c.listen,
-		DrainTimeout: c.drainTimeout,
-		AppTimeout:   cmp.Or(c.appTimeout, -1),
-		Proxy: clerkproxy.Config{
-			PublishableKey: c.publishableKey,
-			ProxyURL:       c.proxyURL,
-			FrontendAPIURL: c.fapiURL,
-			Hosts:          c.hosts,
-			ClientIPHeader: c.clientIPHeader,
-		},
+		Listen:         []string{c.listen},
+		ClientIPHeader: c.clientIPHeader,
+		DrainTimeout:   c.drainTimeout,
+		Sites: []server.Site{{
+			Hosts:      c.hosts,
+			AppTimeout: cmp.Or(c.appTimeout, -1),
+			Proxy: clerkproxy.Config{
+				PublishableKey: c.publishableKey,
+				ProxyURL:       c.proxyURL,
+				FrontendAPIURL: c.fapiURL,
+			},
+		}},
 	}
+	site := &config.Sites[0]
 	var err error
 	if c.app != "" {
-		if config.AppURL, err = parseAppURL(c.app); err != nil {
+		if site.AppURL, err = parseAppURL(c.app); err != nil {
 			fail("app", "%v", err)
 		}
 	}
-	if config.Proxy.SecretKey, err = secretKey(c.secretKeyFile, warn); err != nil {
+	if site.Proxy.SecretKey, err = secretKey(c.secretKeyFile, warn); err != nil {
 		fail("secret-key-file", "%v", err)
 	}
-	if config.Proxy.TrustedProxies, err = parseTrustedProxies(c.trustedProxies, warn); err != nil {
+	if config.TrustedProxies, err = parseTrustedProxies(c.trustedProxies, warn); err != nil {
 		fail("trusted-proxies", "%v", err)
 	}
 	if c.fapiCA != "" {
-		if config.Proxy.RootCAs, err = readCertificates(c.fapiCA); err != nil {
+		if site.Proxy.RootCAs, err = readCertificates(c.fapiCA); err != nil {
 			fail("fapi-ca", "%s %v", c.fapiCA, err)
 		}
 	}
-	if config.Proxy.AssetCache, err = parseSize(c.assetCache); err != nil {
+	if site.Proxy.AssetCache, err = parseSize(c.assetCache); err != nil {
 		fail("asset-cache", "%v", err)
 	}
 	if c.appTimeout < 0 {

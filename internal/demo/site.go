@@ -116,18 +116,20 @@ func (s *site) register(clerk *emulator.Server, proxyURL string) error {
 // server configures the server that the serve command runs, for the site.
 func (s *site) server(clerk *emulator.Server, requests http.Handler, log *slog.Logger) server.Config {
 	return server.Config{
-		Listen: s.listen,
-		Proxy: clerkproxy.Config{
-			PublishableKey: clerk.PublishableKey,
-			SecretKey:      clerk.SecretKey,
-			FrontendAPIURL: clerk.FrontendAPI,
-			RootCAs:        clerk.RootCAs(),
-			ProxyURL:       clerkproxy.DefaultPath,
-			Hosts:          s.hosts,
-		},
-		AppFor: func(proxy *clerkproxy.Proxy) (http.Handler, error) {
-			return newApp(s, proxy, clerk, requests, log)
-		},
+		Listen: []string{s.listen},
+		Sites: []server.Site{{ // of every host: the application tells whoever comes by another one
+			Proxy: clerkproxy.Config{
+				Hosts:          s.hosts,
+				PublishableKey: clerk.PublishableKey,
+				SecretKey:      clerk.SecretKey,
+				FrontendAPIURL: clerk.FrontendAPI,
+				RootCAs:        clerk.RootCAs(),
+				ProxyURL:       clerkproxy.DefaultPath,
+			},
+			AppFor: func(proxy *clerkproxy.Proxy) (http.Handler, error) {
+				return newApp(s, proxy, clerk, requests, log)
+			},
+		}},
 		DrainTimeout: drainTimeout,
 		Logger:       log,
 	}

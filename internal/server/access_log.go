@@ -15,6 +15,7 @@ import (
 const (
 	TargetClerk = "clerk"
 	TargetApp   = "app"
+	TargetNone  = "none" // no site has the host
 )
 
 // Why a request was cut off, [Access].Aborted.
@@ -39,7 +40,9 @@ type Access struct {
 	// Method and Path are the request's, the path escaped and without the
 	// query; both are cut when they are long.
 	Method, Path string
-	// Target is who it went to, [TargetClerk] or [TargetApp].
+	// Site is the name of the site that has the request's host, or empty.
+	Site string
+	// Target is who it went to, [TargetClerk], [TargetApp] or [TargetNone].
 	Target string
 	// Status is that of the answer; 499 when the client went away.
 	Status int
@@ -60,6 +63,9 @@ type Access struct {
 	// Aborted says who cut the answer off: [AbortedByClient] and so on. Empty:
 	// it is whole.
 	Aborted string
+
+	source  forwarded.Source
+	several bool // there are sites to tell apart
 }
 
 type accessKey struct{}
@@ -72,16 +78,18 @@ func accessOf(ctx context.Context) *Access {
 }
 
 // accessLog writes a line a request, when it has ended.
-func accessLog(log *slog.Logger, policy forwarded.Policy, onAccess func(Access), next http.Handler) http.Handler {
+func accessLog(log *slog.Logger, policy forwarded.Policy, several bool, onAccess func(Access), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		source := policy.Source(r)
 		access := &Access{
 			Start:     time.Now(),
 			Method:    truncate(r.Method, maxLoggedMethod),
 			Path:      truncate(r.URL.EscapedPath(), maxLoggedPath),
-			Target:    TargetClerk,
+			Target:    TargetNone,
 			RequestID: requestID(r.Header, source.PeerTrusted),
 			ClientIP:  source.ClientIP,
+			source:    source,
+			several:   several,
 		}
 		r = r.WithContext(context.WithValue(r.Context(), accessKey{}, access))
 		response := &response{ResponseWriter: w}
@@ -119,7 +127,7 @@ func (a *Access) finish(ctx context.Context, response *response, cut bool) {
 }
 
 func (a *Access) attrs() []slog.Attr {
-	attrs := make([]slog.Attr, 0, 10)
+	attrs := make([]slog.Attr, 0, 11)
 	attrs = append(attrs,
 		slog.String("method", a.Method),
 		slog.String("path", a.Path),
@@ -127,6 +135,9 @@ func (a *Access) attrs() []slog.Attr {
 		slog.Int64("bytes", a.Bytes),
 		slog.Float64("duration_ms", milliseconds(a.Duration)),
 		slog.String("target", a.Target))
+	if a.several {
+		attrs = append(attrs, slog.String("site", a.Site))
+	}
 	if a.Upstream > 0 {
 		attrs = append(attrs, slog.Float64("upstream_ms", milliseconds(a.Upstream)))
 	}

@@ -21,7 +21,7 @@ func TestAccessLogLine(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 		io.WriteString(w, `{"jwt":"token-from-clerk"}`)
 	})
-	f := start(t, Config{Proxy: clerkproxy.Config{FrontendAPIURL: fapi.String()}})
+	f := start(t, Site{Proxy: clerkproxy.Config{FrontendAPIURL: fapi.String()}})
 	f.get(t, "/__clerk/v1/cli%2Fent?rotating_token_nonce=query-value", http.Header{
 		"Cookie": {"__session=cookie-value"}, "Authorization": {"Bearer bearer-value"}, "X-Forwarded-For": {"192.0.2.7"},
 	})
@@ -53,7 +53,7 @@ func TestAccessLogLine(t *testing.T) {
 }
 
 func TestAWarningAndItsAccessLineShareTheRequestID(t *testing.T) {
-	f := start(t, Config{Proxy: clerkproxy.Config{FrontendAPIURL: "http://127.0.0.1:1"}})
+	f := start(t, Site{Proxy: clerkproxy.Config{FrontendAPIURL: "http://127.0.0.1:1"}})
 	f.get(t, "/__clerk/v1/client", http.Header{"X-Request-Id": {"from-the-front"}})
 	<-f.access
 	for _, message := range []string{"request", "a request to Clerk's Frontend API failed"} {
@@ -82,7 +82,7 @@ func TestRecordedStatusAndBytes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := start(t, Config{App: tt.handler})
+			f := start(t, Site{App: tt.handler})
 			if resp, err := http.Get(f.URL); err == nil {
 				resp.Body.Close()
 			}
@@ -98,7 +98,7 @@ func TestRecordedStatusAndBytes(t *testing.T) {
 }
 
 func TestEarlyHintsPassThroughTheRecorder(t *testing.T) {
-	f := start(t, Config{App: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	f := start(t, Site{App: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 	})})
@@ -116,7 +116,7 @@ func TestEarlyHintsPassThroughTheRecorder(t *testing.T) {
 }
 
 func TestAnAbortedHandlerGoesOnAborting(t *testing.T) {
-	h := accessLog(new(logBook).logger(), (&Config{}).policy(), nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	h := accessLog(new(logBook).logger(), (&Config{}).policy(), false, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
 	}))
 	defer func() {
@@ -129,7 +129,7 @@ func TestAnAbortedHandlerGoesOnAborting(t *testing.T) {
 }
 
 func TestLongPathsAndMethodsAreCut(t *testing.T) {
-	f := start(t, Config{App: http.NotFoundHandler()})
+	f := start(t, Site{App: http.NotFoundHandler()})
 	exchange(t, f, strings.Repeat("M", 1000)+" /"+strings.Repeat("p", 5000)+" HTTP/1.1\r\nHost: app.dev\r\n\r\n")
 	if a := <-f.access; len(a.Method) > 40 || len(a.Path) > 300 {
 		t.Errorf("got a method of %d and a path of %d bytes", len(a.Method), len(a.Path))
@@ -137,7 +137,7 @@ func TestLongPathsAndMethodsAreCut(t *testing.T) {
 }
 
 func TestTheLogIsOneLineWhateverThePath(t *testing.T) {
-	f := start(t, Config{App: http.NotFoundHandler()})
+	f := start(t, Site{App: http.NotFoundHandler()})
 	exchange(t, f, "GET /%0aforged%1b[2J\u2028é HTTP/1.1\r\nHost: app.dev\r\n\r\n")
 	if a := <-f.access; strings.ContainsFunc(a.Path, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
 		t.Errorf("got %q", a.Path)
@@ -165,10 +165,9 @@ func TestRequestIDs(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var toApplication []string
-			f := start(t, Config{
-				Proxy: clerkproxy.Config{TrustedProxies: tt.trusted},
-				App:   http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { toApplication = r.Header["X-Request-Id"] }),
-			})
+			f := start(t, Site{
+				App: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { toApplication = r.Header["X-Request-Id"] }),
+			}, trusting(tt.trusted))
 			f.get(t, "/", http.Header{"X-Request-Id": tt.sent})
 			a := <-f.access
 			if len(toApplication) != 1 || toApplication[0] != a.RequestID || a.RequestID == "" {

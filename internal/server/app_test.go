@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/clerkproxy/clerkproxy"
 )
 
 // exchange sends a request's raw bytes and returns the answer's.
@@ -36,7 +34,7 @@ func TestTheApplicationGetsTheRequestTargetAsSent(t *testing.T) {
 	for _, base := range []string{"", "/base"} {
 		target := *app
 		target.Path = base
-		f := start(t, Config{AppURL: &target})
+		f := start(t, Site{AppURL: &target})
 		for _, sent := range []string{
 			"/", "/a/b", "/a%2Fb", "/a//b", "//a", "/a/../b", "/a;b", "/é", "/a|b", `/a"b`, "/a%20b+c",
 			"/?", "/?a=1;b=2", "/?a=%zz", "/?a=b+c%20d", "/?&&==", "/?q=é",
@@ -86,7 +84,7 @@ func TestTheApplicationGetsForwardedHeadersItCanBelieve(t *testing.T) {
 			var got http.Header
 			var host string
 			app := serve(t, func(_ http.ResponseWriter, r *http.Request) { got, host = r.Header, r.Host })
-			f := start(t, Config{AppURL: app, Proxy: clerkproxy.Config{TrustedProxies: tt.trusted}})
+			f := start(t, Site{AppURL: app}, trusting(tt.trusted))
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.URL, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -109,7 +107,7 @@ func TestTheApplicationGetsForwardedHeadersItCanBelieve(t *testing.T) {
 }
 
 func TestWebSocketsReachTheApplication(t *testing.T) {
-	f := start(t, Config{AppURL: serve(t, echoUpgrade)})
+	f := start(t, Site{AppURL: serve(t, echoUpgrade)})
 	conn, br := upgrade(t, f.Listener.Addr().String())
 	for _, message := range []string{"hello", "again"} {
 		io.WriteString(conn, message)
@@ -126,7 +124,7 @@ func TestWebSocketsReachTheApplication(t *testing.T) {
 
 func TestEventsArriveAsTheyHappen(t *testing.T) {
 	next := make(chan struct{})
-	f := start(t, Config{AppURL: serve(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Site{AppURL: serve(t, func(w http.ResponseWriter, r *http.Request) {
 		// Of known length, so that nothing but us decides when it is flushed.
 		w.Header().Set("Content-Length", "36")
 		for range 3 {
@@ -151,7 +149,7 @@ func TestEventsArriveAsTheyHappen(t *testing.T) {
 
 func TestAClientThatGoesAwayEndsTheApplicationsWork(t *testing.T) {
 	began, ended := make(chan struct{}), make(chan struct{})
-	f := start(t, Config{AppURL: serve(t, func(_ http.ResponseWriter, r *http.Request) {
+	f := start(t, Site{AppURL: serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		close(began)
 		<-r.Context().Done()
 		close(ended)
@@ -204,7 +202,7 @@ func TestAnApplicationThatDoesNotAnswer(t *testing.T) {
 		"is silent":     {silent.Host, http.StatusGatewayTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := start(t, Config{AppURL: &url.URL{Scheme: "http", Host: tt.app}, AppTimeout: 20 * time.Millisecond})
+			f := start(t, Site{AppURL: &url.URL{Scheme: "http", Host: tt.app}, AppTimeout: 20 * time.Millisecond})
 			resp, body := f.get(t, "/page?token=secret", nil)
 			if resp.StatusCode != tt.status {
 				t.Errorf("got %d %s, want %d", resp.StatusCode, body, tt.status)
@@ -224,7 +222,7 @@ func TestAnApplicationThatDoesNotAnswer(t *testing.T) {
 }
 
 func TestAnAnswerCutShortIsNotTakenForAWholeOne(t *testing.T) {
-	f := start(t, Config{AppURL: serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	f := start(t, Site{AppURL: serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "half")
 		w.(http.Flusher).Flush()
 		panic(http.ErrAbortHandler)
@@ -243,7 +241,7 @@ func TestAnAnswerCutShortIsNotTakenForAWholeOne(t *testing.T) {
 }
 
 func TestConnectIsRefused(t *testing.T) {
-	f := start(t, Config{AppURL: serve(t, func(http.ResponseWriter, *http.Request) { t.Error("it reached the application") })})
+	f := start(t, Site{AppURL: serve(t, func(http.ResponseWriter, *http.Request) { t.Error("it reached the application") })})
 	if resp := exchange(t, f, "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n"); resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("got %s", resp.Status)
 	}

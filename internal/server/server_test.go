@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -69,13 +70,32 @@ type fixture struct {
 	access chan Access
 }
 
-// start serves a configuration whose keys, logger and OnAccess it fills in.
-func start(t *testing.T, c Config) *fixture {
+// withKeys is a site with the keys of the tests.
+func withKeys(site Site) Site {
+	site.Proxy.PublishableKey, site.Proxy.SecretKey = publishableKey, secretKey
+	return site
+}
+
+func trusting(proxies []netip.Prefix) func(*Config) {
+	return func(c *Config) { c.TrustedProxies = proxies }
+}
+
+func drainingFor(timeout time.Duration) func(*Config) {
+	return func(c *Config) { c.DrainTimeout = timeout }
+}
+
+// start serves a site, whose keys it fills in.
+func start(t *testing.T, site Site, options ...func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{log: new(logBook), access: make(chan Access, 64)}
-	c.Proxy.PublishableKey, c.Proxy.SecretKey = publishableKey, secretKey
-	c.Logger = f.log.logger()
-	c.OnAccess = func(a Access) { f.access <- a }
+	c := Config{
+		Sites:    []Site{withKeys(site)},
+		Logger:   f.log.logger(),
+		OnAccess: func(a Access) { f.access <- a },
+	}
+	for _, option := range options {
+		option(&c)
+	}
 	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +151,7 @@ func TestRequestsGoToClerkOrToTheApplication(t *testing.T) {
 	app := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "app "+r.URL.Path+" "+r.Header.Get("X-Request-Id"))
 	})
-	f := start(t, Config{Proxy: clerkproxy.Config{FrontendAPIURL: fapi.String()}, AppURL: app})
+	f := start(t, Site{Proxy: clerkproxy.Config{FrontendAPIURL: fapi.String()}, AppURL: app})
 
 	if _, body := f.get(t, "/__clerk/v1/client", nil); body != "clerk /v1/client " {
 		t.Errorf("got %q: Clerk gets the headers that the client sent, and no others", body)
@@ -147,7 +167,7 @@ func TestRequestsGoToClerkOrToTheApplication(t *testing.T) {
 }
 
 func TestWithoutAnApplicationOthersAreNotFound(t *testing.T) {
-	f := start(t, Config{})
+	f := start(t, Site{})
 	resp, body := f.get(t, "/page", nil)
 	if resp.StatusCode != http.StatusNotFound || !strings.Contains(body, "answers under /__clerk only") {
 		t.Errorf("got %d %q", resp.StatusCode, body)
@@ -159,10 +179,12 @@ func TestNewReportsEveryProblem(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	_, err := New(Config{
-		Listen: "8080",
-		App:    http.NotFoundHandler(),
-		AppURL: &url.URL{Scheme: "http", Host: "127.0.0.1:3000"},
-		Proxy:  clerkproxy.Config{ProxyURL: "__clerk"},
+		Listen: []string{"8080"},
+		Sites: []Site{{
+			App:    http.NotFoundHandler(),
+			AppURL: &url.URL{Scheme: "http", Host: "127.0.0.1:3000"},
+			Proxy:  clerkproxy.Config{ProxyURL: "__clerk"},
+		}},
 	})
 	if err == nil {
 		t.Fatal("no error")
@@ -193,7 +215,7 @@ func TestAnApplicationAtTheServersOwnAddressIsRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = New(Config{Listen: tt.listen, AppURL: app, Proxy: clerkproxy.Config{PublishableKey: publishableKey, SecretKey: secretKey}})
+			_, err = New(Config{Listen: []string{tt.listen}, Sites: []Site{withKeys(Site{AppURL: app})}})
 			if refused := err != nil; refused != tt.refused {
 				t.Errorf("got %v", err)
 			}
@@ -209,15 +231,20 @@ type running struct {
 	stopped chan error
 }
 
-func run(t *testing.T, c Config) *running {
+func run(t *testing.T, site Site, options ...func(*Config)) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &running{log: new(logBook), stop: cancel, stopped: make(chan error, 1)}
 	addr := make(chan net.Addr, 1)
-	c.Listen = "127.0.0.1:0"
-	c.Proxy.PublishableKey, c.Proxy.SecretKey = publishableKey, secretKey
-	c.Logger = r.log.logger()
-	c.OnListen = func(a net.Addr) { addr <- a }
+	c := Config{
+		Listen:   []string{"127.0.0.1:0"},
+		Sites:    []Site{withKeys(site)},
+		Logger:   r.log.logger(),
+		OnListen: func(a net.Addr) { addr <- a },
+	}
+	for _, option := range options {
+		option(&c)
+	}
 	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +261,7 @@ func run(t *testing.T, c Config) *running {
 
 func TestRunLetsRequestsUnderWayEnd(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
-	r := run(t, Config{App: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	r := run(t, Site{App: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(began)
 		<-release
 		io.WriteString(w, "whole")
@@ -277,11 +304,11 @@ func waitUntilRefused(t *testing.T, address string) {
 
 func TestRunCutsOffWhatOutlivesTheDrainTimeout(t *testing.T) {
 	began := make(chan struct{})
-	r := run(t, Config{DrainTimeout: time.Millisecond, App: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	r := run(t, Site{App: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(began)
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
-	})})
+	})}, drainingFor(time.Millisecond))
 	go func() {
 		if resp, err := http.Get(r.url); err == nil {
 			resp.Body.Close()
@@ -299,7 +326,7 @@ func TestRunCutsOffWhatOutlivesTheDrainTimeout(t *testing.T) {
 }
 
 func TestAConnectionWithoutARequestIsNotCutOff(t *testing.T) {
-	r := run(t, Config{DrainTimeout: time.Millisecond})
+	r := run(t, Site{}, drainingFor(time.Millisecond))
 	// Browsers open one ahead of need. The answer on the second shows that the
 	// first has been accepted.
 	ahead, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.url, "http://"))
@@ -320,7 +347,7 @@ func TestAConnectionWithoutARequestIsNotCutOff(t *testing.T) {
 
 func TestRunClosesWebSocketsWhenItStops(t *testing.T) {
 	app := serve(t, echoUpgrade)
-	r := run(t, Config{AppURL: app})
+	r := run(t, Site{AppURL: app})
 	conn, _ := upgrade(t, strings.TrimPrefix(r.url, "http://"))
 	r.stop()
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
@@ -340,7 +367,7 @@ func TestRunSaysThatThePortIsInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s, err := New(Config{Listen: l.Addr().String(), Proxy: clerkproxy.Config{PublishableKey: publishableKey, SecretKey: secretKey}})
+	s, err := New(Config{Listen: []string{l.Addr().String()}, Sites: []Site{withKeys(Site{})}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +378,7 @@ func TestRunSaysThatThePortIsInUse(t *testing.T) {
 }
 
 func TestHeadersTooLargeAreRefused(t *testing.T) {
-	r := run(t, Config{App: http.NotFoundHandler()})
+	r := run(t, Site{App: http.NotFoundHandler()})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url, nil)
 	if err != nil {
 		t.Fatal(err)

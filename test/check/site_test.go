@@ -178,23 +178,27 @@ func wantSkipped(t *testing.T, r check.Report, names ...string) {
 func (s *site) ours(listen string, change func(*clerkproxy.Config)) string {
 	s.t.Helper()
 	listening := make(chan net.Addr, 1)
-	config := server.Config{
-		Listen: listen,
-		Proxy: clerkproxy.Config{
-			PublishableKey: s.emu.PublishableKey,
-			SecretKey:      s.emu.SecretKey,
-			FrontendAPIURL: s.emu.FrontendAPI,
-			RootCAs:        s.emu.RootCAs(),
-			ProxyURL:       proxyPath,
-			AssetCache:     64 << 20,
-		},
-		Logger:   quiet,
-		OnListen: func(addr net.Addr) { listening <- addr },
+	config := clerkproxy.Config{
+		PublishableKey: s.emu.PublishableKey,
+		SecretKey:      s.emu.SecretKey,
+		FrontendAPIURL: s.emu.FrontendAPI,
+		RootCAs:        s.emu.RootCAs(),
+		ProxyURL:       proxyPath,
+		AssetCache:     64 << 20,
 	}
 	if change != nil {
-		change(&config.Proxy)
+		change(&config)
 	}
-	srv, err := server.New(config)
+	trusted, header := config.TrustedProxies, config.ClientIPHeader
+	config.TrustedProxies, config.ClientIPHeader = nil, ""
+	srv, err := server.New(server.Config{
+		Listen:         []string{listen},
+		Sites:          []server.Site{{Proxy: config}},
+		TrustedProxies: trusted,
+		ClientIPHeader: header,
+		Logger:         quiet,
+		OnListen:       func(addr net.Addr) { listening <- addr },
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/clerkproxy/clerkproxy"
+	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+)
+
+// routes lead a request to its site, by its public host.
+type routes struct {
+	sites    []*site
+	byHost   forwarded.HostMap[*site]
+	fallback *site // for all other hosts; nil: there is none
+}
+
+func (rt *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	access := accessOf(r.Context())
+	site, ok := rt.byHost.Get(access.source.Host, access.source.Scheme)
+	switch {
+	case ok:
+	case rt.fallback != nil:
+		site = rt.fallback
+	case access.source.Host == "":
+		plainError(w, http.StatusBadRequest, "The request does not name a valid host.")
+		return
+	default:
+		plainError(w, http.StatusMisdirectedRequest, "This server has no site of this host. If it should, add the host to those of the site.")
+		return
+	}
+	site.ServeHTTP(w, r)
+}
+
+// routes wires the sites, or returns every problem that they have.
+func (c *Config) routes(log *slog.Logger) (*routes, []error) {
+	errs := c.siteProblems()
+	rt := &routes{sites: make([]*site, len(c.Sites))}
+	policy := c.policy()
+	for i, config := range c.Sites {
+		site, err := newSite(config, policy, log)
+		errs = append(errs, ofSite(i, err)...)
+		rt.sites[i] = site
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	for i, config := range c.Sites {
+		for _, host := range config.Hosts {
+			entry, _ := forwarded.CanonicalHostEntry(host)
+			rt.byHost.Set(entry, rt.sites[i])
+		}
+		if len(config.Hosts) == 0 {
+			rt.fallback = rt.sites[i]
+		}
+	}
+	return rt, nil
+}
+
+// siteProblems are those that sites have with one another.
+func (c *Config) siteProblems() (errs []error) {
+	if len(c.Sites) == 0 {
+		return []error{&clerkproxy.ConfigError{Field: "Sites", Problem: "is empty; there is nothing to serve"}}
+	}
+	fail := func(i int, field, format string, args ...any) {
+		errs = append(errs, &SiteError{i, &clerkproxy.ConfigError{Field: field, Problem: fmt.Sprintf(format, args...)}})
+	}
+	names, hosts, fallback := map[string]bool{}, map[string]string{}, ""
+	for i, site := range c.Sites {
+		name := site.name()
+		if names[name] {
+			fail(i, "Name", "%q is the name of another site too; give each its own", name)
+		}
+		names[name] = true
+		for _, host := range site.Hosts {
+			entry, ok := forwarded.CanonicalHostEntry(host)
+			if other, taken := hosts[entry]; ok && taken {
+				fail(i, "Hosts", "%s is there twice, for site %q too; leave it out of one of them", entry, other)
+			}
+			hosts[entry] = name
+		}
+		switch {
+		case len(site.Hosts) > 0:
+		case fallback != "":
+			fail(i, "Hosts", "is missing: one site at most takes the hosts that no other has, and that is %q", fallback)
+		default:
+			fallback = name
+		}
+	}
+	return errs
+}
+
+// ofSite says of which site each of the joined errors is. Those of whom to
+// believe are the same for every site, and are the server's.
+func ofSite(i int, err error) (errs []error) {
+	for _, each := range unjoin(err) {
+		var problem *clerkproxy.ConfigError
+		shared := errors.As(each, &problem) && (problem.Field == "TrustedProxies" || problem.Field == "ClientIPHeader")
+		switch {
+		case !shared:
+			errs = append(errs, &SiteError{i, each})
+		case i == 0:
+			errs = append(errs, each)
+		}
+	}
+	return errs
+}
+
+// unjoin takes apart what errors.Join has joined.
+func unjoin(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, each := range joined.Unwrap() {
+		all = append(all, unjoin(each)...)
+	}
+	return all
+}

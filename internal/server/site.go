@@ -1,0 +1,152 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/clerkproxy/clerkproxy"
+	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/upstream"
+)
+
+// A Site is an application on hosts of its own, with the Clerk proxy in front of
+// it.
+type Site struct {
+	// Name tells the site from others in logs and metrics. Default: the first
+	// of Hosts, or "default".
+	Name string
+
+	// Hosts are the public hosts of the site, as in [clerkproxy.Config]. No two
+	// sites have the same; of a name and a domain that it is below, the name
+	// goes first. None: the site takes every host that no other site has.
+	Hosts []string
+
+	// Proxy configures the Clerk proxy. Its Hosts are the site's unless it has
+	// its own. Its TrustedProxies and ClientIPHeader are those of [Config]; leave
+	// them out. If its Logger is nil, it gets that of Config.
+	Proxy clerkproxy.Config
+
+	// App answers everything that is not Clerk's. Nil: AppFor's, or the
+	// application at AppURL.
+	App http.Handler
+
+	// AppFor makes App, for one that has to know the proxy in front of it, such
+	// as one that authenticates with package auth. [New] returns its error.
+	// Nil: App or AppURL.
+	AppFor func(*clerkproxy.Proxy) (http.Handler, error)
+
+	// AppURL is the application to which everything goes that is not Clerk's:
+	// http or https, without credentials, query or fragment. Nil, and App and
+	// AppFor nil too: 404.
+	AppURL *url.URL
+
+	// AppTimeout limits the wait for the headers of the answer of AppURL.
+	// Default: [DefaultAppTimeout]. Negative: no limit.
+	AppTimeout time.Duration
+}
+
+// A SiteError is one problem of one of Config.Sites.
+type SiteError struct {
+	// Site is the index in Config.Sites.
+	Site int
+	// Err is most often a [*clerkproxy.ConfigError]. The fields that it names
+	// are those of [Site] and of its Proxy.
+	Err error
+}
+
+func (e *SiteError) Error() string { return fmt.Sprintf("site %d: %v", e.Site, e.Err) }
+
+// Unwrap returns Err.
+func (e *SiteError) Unwrap() error { return e.Err }
+
+// name is Name, or what stands for it.
+func (c *Site) name() string {
+	switch {
+	case c.Name != "":
+		return c.Name
+	case len(c.Hosts) > 0:
+		return c.Hosts[0]
+	}
+	return "default"
+}
+
+// site is a Site that is served.
+type site struct {
+	name    string
+	proxy   *clerkproxy.Proxy
+	handler http.Handler
+}
+
+// newSite wires a site. It returns every problem that there is.
+func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
+	errs := c.problems()
+	config := c.Proxy
+	if config.Hosts == nil {
+		config.Hosts = c.Hosts
+	}
+	config.TrustedProxies, config.ClientIPHeader = policy.Trusted, policy.ClientIPHeader
+	if config.Logger == nil {
+		config.Logger = log
+	}
+	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
+		if c.Proxy.WrapTransport != nil {
+			next = c.Proxy.WrapTransport(next)
+		}
+		return timed(next)
+	}
+	proxy, err := clerkproxy.New(config)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return nil, err
+	}
+	app, err := c.app(proxy, policy, log)
+	if err != nil {
+		return nil, err
+	}
+	return &site{
+		name:    c.name(),
+		proxy:   proxy,
+		handler: slowBody(proxy.Middleware(toApp(app))),
+	}, nil
+}
+
+// app is what answers when it is not Clerk.
+func (c *Site) app(proxy *clerkproxy.Proxy, policy forwarded.Policy, log *slog.Logger) (http.Handler, error) {
+	switch {
+	case c.App != nil:
+		return c.App, nil
+	case c.AppFor != nil:
+		return c.AppFor(proxy)
+	case c.AppURL != nil:
+		return newAppProxy(c.AppURL, policy, upstream.Timeout(c.AppTimeout, DefaultAppTimeout), log), nil
+	default:
+		return notFound(proxy.Path()), nil
+	}
+}
+
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if access := accessOf(r.Context()); access != nil {
+		access.Site, access.Target = s.name, TargetClerk
+	}
+	s.handler.ServeHTTP(w, r)
+}
+
+// problems are those that the proxy does not know of.
+func (c *Site) problems() (errs []error) {
+	fail := func(field, problem string) {
+		errs = append(errs, &clerkproxy.ConfigError{Field: field, Problem: problem})
+	}
+	if c.Proxy.TrustedProxies != nil || c.Proxy.ClientIPHeader != "" {
+		fail("Proxy", "has TrustedProxies or a ClientIPHeader of its own; set those of the server")
+	}
+	if c.App != nil && c.AppFor != nil {
+		fail("AppFor", "is set along with App; one of them answers")
+	}
+	if (c.App != nil || c.AppFor != nil) && c.AppURL != nil {
+		fail("AppURL", "is set along with App or AppFor; one of them answers")
+	}
+	return errs
+}
