@@ -158,13 +158,13 @@ func New(c Config) (*Proxy, error) {
 	inst, secret := instance.ReadKeys(c.PublishableKey, c.SecretKey, fail)
 	p := &Proxy{
 		inst:      inst,
-		secretKey: []string{secret},
 		enabled:   c.Enabled,
 		front:     forwarded.NewFront(c.Hosts, c.TrustedProxies, func(field, problem string) { fail(field, "", problem) }),
 		transport: c.Transport,
 		idle:      upstream.Timeout(c.IdleTimeout, 2*time.Minute),
 		log:       cmp.Or(c.Logger, slog.Default()),
 	}
+	p.secretKey.Store(&[]string{secret})
 
 	var problem string
 	if p.origin, p.path, problem = forwarded.ParseProxyURL(cmp.Or(c.ProxyURL, instance.PublicEnv("CLERK_PROXY_URL"), DefaultPath)); problem != "" {
@@ -189,6 +189,7 @@ func New(c Config) (*Proxy, error) {
 	if p.transport == nil {
 		p.transport = upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
 	}
+	p.conns = p.transport
 	if c.AssetCache > 0 {
 		p.transport = assets.New(p.transport, assets.Config{MaxBytes: c.AssetCache, BasePath: p.target.path})
 	}

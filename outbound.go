@@ -54,7 +54,7 @@ func (p *Proxy) outboundHeader(in http.Header, x *exchange) http.Header {
 		}
 	}
 	out["Clerk-Proxy-Url"] = []string{x.proxyURL}
-	out["Clerk-Secret-Key"] = p.secretKey
+	out["Clerk-Secret-Key"] = *p.secretKey.Load()
 	out["X-Forwarded-Host"] = []string{x.source.Host}
 	out["X-Forwarded-Proto"] = []string{x.source.Scheme}
 	delete(out, "X-Forwarded-For")

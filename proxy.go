@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
@@ -16,13 +17,14 @@ import (
 // for concurrent use. Make one with [New].
 type Proxy struct {
 	inst      instance.Instance
-	secretKey []string
-	origin    string // of an absolute proxy URL; empty: each request's own
+	secretKey atomic.Pointer[[]string] // as a header's values
+	origin    string                   // of an absolute proxy URL; empty: each request's own
 	path      string
 	target    target
 	enabled   func(*url.URL) bool
 	front     forwarded.Front
 	transport http.RoundTripper
+	conns     http.RoundTripper // what transport ends in
 	idle      time.Duration
 	log       *slog.Logger
 }
@@ -34,7 +36,31 @@ func (p *Proxy) Path() string { return p.path }
 // with, so that what works beside it needs no configuration of its own. The
 // secret key is a secret: do not log it.
 func (p *Proxy) Keys() (publishable, secret string) {
-	return p.inst.PublishableKey, p.secretKey[0]
+	return p.inst.PublishableKey, (*p.secretKey.Load())[0]
+}
+
+// SetSecretKey replaces the secret key, for one that was rotated, and leaves
+// connections and cache as they are. Requests under way go on with the former
+// one. It must be of the same instance; the error is a [*ConfigError].
+func (p *Proxy) SetSecretKey(key string) error {
+	live, err := instance.ParseSecretKey(key)
+	if err == nil && live != p.inst.Live {
+		err = instance.ErrMismatch
+	}
+	if err != nil {
+		return &ConfigError{Field: "SecretKey", Problem: err.Error()}
+	}
+	p.secretKey.Store(&[]string{key})
+	return nil
+}
+
+// CloseIdleConnections closes the connections to the Frontend API that carry no
+// request, also those of Config.Transport if it can. It is for a Proxy that is
+// used no longer; call it again once the last request is done.
+func (p *Proxy) CloseIdleConnections() {
+	if t, ok := p.conns.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 }
 
 // PublicURL is the URL of a request as the browser sees it: with the scheme and

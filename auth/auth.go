@@ -38,6 +38,7 @@ type Authenticator struct {
 	skew              time.Duration
 	organizations     organizationMatcher
 	customClaims      func() any
+	onDecision        func(*http.Request, State)
 
 	keys    keyStore
 	tokens  tokenCache

@@ -27,7 +27,7 @@ const (
 // reads answers of any size.
 type backend struct {
 	url       string // without a trailing slash
-	secretKey string
+	secretKey func() string
 	timeout   time.Duration
 	client    *http.Client
 }
@@ -59,7 +59,7 @@ func (b *backend) call(ctx context.Context, method, path string, in, out any) er
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+b.secretKey)
+	req.Header.Set("Authorization", "Bearer "+b.secretKey())
 	req.Header.Set("Clerk-API-Version", apiVersion)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "clerkproxy-auth")

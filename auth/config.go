@@ -128,6 +128,10 @@ type Config struct {
 	// Proxy, whose own count.
 	TrustedProxies []netip.Prefix
 
+	// OnDecision, if not nil, is called by [Authenticator.Middleware] with each
+	// decision before it is carried out: to count, to log. Nil: nothing.
+	OnDecision func(*http.Request, State)
+
 	// Transport makes the requests to the Backend API. Nil:
 	// [http.DefaultTransport].
 	Transport http.RoundTripper
@@ -154,6 +158,7 @@ func New(c Config) (*Authenticator, error) {
 		audiences:         c.Audiences,
 		skew:              max(cmp.Or(c.ClockSkew, 5*time.Second), 0),
 		customClaims:      c.CustomClaims,
+		onDecision:        c.OnDecision,
 		now:               c.Now,
 		log:               cmp.Or(c.Logger, slog.Default()),
 	}
@@ -367,13 +372,16 @@ func (c *Config) readBackend(a *Authenticator, p *problems, secret string) {
 	a.backend = backend{
 		// Clerk's Go SDK has the version in the URL, other SDKs do not.
 		url:       strings.TrimSuffix(strings.TrimRight(api, "/"), "/v1"),
-		secretKey: secret,
+		secretKey: func() string { return secret },
 		timeout:   cmp.Or(c.Timeout, 5*time.Second),
 		client: &http.Client{
 			Transport: c.Transport,
 			// The secret key goes where it was configured to go.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
+	}
+	if c.Proxy != nil {
+		a.backend.secretKey = func() string { _, secret := c.Proxy.Keys(); return secret } // it may be replaced
 	}
 	a.keys = keyStore{backend: &a.backend, now: a.now, log: a.log}
 	if key := cmp.Or(c.JWTKey, os.Getenv("CLERK_JWT_KEY")); key != "" {

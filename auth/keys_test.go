@@ -318,7 +318,7 @@ func TestParseJWTKey(t *testing.T) {
 
 func TestBackendErrors(t *testing.T) {
 	clerk := newFakeClerk(t)
-	b := backend{url: clerk.URL, secretKey: liveSK, timeout: time.Second, client: http.DefaultClient}
+	b := backend{url: clerk.URL, secretKey: func() string { return liveSK }, timeout: time.Second, client: http.DefaultClient}
 	var out struct{}
 	err := b.call(t.Context(), http.MethodGet, "/v1/clients/handshake_payload?nonce=unknown", nil, &out)
 	var e *backendError

@@ -29,6 +29,9 @@ func (a *Authenticator) Middleware(next http.Handler) http.Handler {
 				"The handshake could not be verified. If the Clerk keys were changed, clear the cookies of this site and try again.")
 			return
 		}
+		if a.onDecision != nil {
+			a.onDecision(r, state)
+		}
 		writeHeader(w.Header(), state.Header)
 		if state.Location != "" {
 			w.WriteHeader(http.StatusTemporaryRedirect)

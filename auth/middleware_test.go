@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/clerk/clerk-sdk-go/v2"
@@ -93,6 +94,23 @@ func TestMiddlewareRedirects(t *testing.T) {
 	w := serve(dev.Middleware(never), page("https://app.dev/?__clerk_handshake=x.y.z"))
 	if w.Code != http.StatusInternalServerError || errorCode(t, w) != "handshake_failed" {
 		t.Errorf("bad handshake in development: %d %s", w.Code, w.Body)
+	}
+}
+
+// Whoever counts decisions learns of those that the application never sees.
+func TestMiddlewareTellsItsDecisions(t *testing.T) {
+	var decisions []string
+	a := newAuthenticator(t, newFakeClerk(t), func(c *Config) {
+		c.OnDecision = func(r *http.Request, s State) {
+			decisions = append(decisions, r.URL.Path+" "+string(s.Status)+" "+s.Reason)
+		}
+	})
+	h := a.Middleware(a.Middleware(http.NotFoundHandler())) // the inner one has nothing to decide
+	serve(h, page("https://app.dev/handshake", "__client_uat=1"))
+	serve(h, bearer(sessionToken(nil)))
+	want := []string{"/handshake handshake client-uat-but-no-session-token", "/ signed-in "}
+	if !slices.Equal(decisions, want) {
+		t.Errorf("got %q, want %q", decisions, want)
 	}
 }
 
@@ -187,6 +205,20 @@ func TestPageURLs(t *testing.T) {
 		if in, up := a.SignInURL(r), a.SignUpURL(r); in != tt.signIn || up != tt.signUp {
 			t.Errorf("%s:\n%s\n%s", name, in, up)
 		}
+	}
+}
+
+func TestARotatedSecretKeyOfTheProxyIsUsed(t *testing.T) {
+	proxy, err := clerkproxy.New(clerkproxy.Config{PublishableKey: livePK, SecretKey: "sk_live_former", ProxyURL: "/__clerk"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAuthenticator(t, newFakeClerk(t), func(c *Config) { c.Proxy, c.PublishableKey, c.SecretKey = proxy, "", "" })
+	if err := proxy.SetSecretKey(liveSK); err != nil {
+		t.Fatal(err)
+	}
+	if state, _ := a.Authenticate(bearer(sessionToken(nil))); state.Status != SignedIn { // its key comes from the Backend API
+		t.Errorf("got %s %s", state.Status, state.Reason)
 	}
 }
 
