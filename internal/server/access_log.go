@@ -44,6 +44,10 @@ type Access struct {
 	Site string
 	// Target is who it went to, [TargetClerk], [TargetApp] or [TargetNone].
 	Target string
+	// AuthStatus and AuthReason are the decision of package auth, where the site
+	// has it: signed-in, signed-out or handshake, and why. A handshake is
+	// answered by this server: the application does not get the request.
+	AuthStatus, AuthReason string
 	// Status is that of the answer; 499 when the client went away.
 	Status int
 	// Bytes is the length of the answer's body.
@@ -127,7 +131,7 @@ func (a *Access) finish(ctx context.Context, response *response, cut bool) {
 }
 
 func (a *Access) attrs() []slog.Attr {
-	attrs := make([]slog.Attr, 0, 11)
+	attrs := make([]slog.Attr, 0, 13)
 	attrs = append(attrs,
 		slog.String("method", a.Method),
 		slog.String("path", a.Path),
@@ -137,6 +141,12 @@ func (a *Access) attrs() []slog.Attr {
 		slog.String("target", a.Target))
 	if a.several {
 		attrs = append(attrs, slog.String("site", a.Site))
+	}
+	if a.AuthStatus != "" {
+		attrs = append(attrs, slog.String("auth", a.AuthStatus))
+	}
+	if a.AuthReason != "" {
+		attrs = append(attrs, slog.String("auth_reason", a.AuthReason))
 	}
 	if a.Upstream > 0 {
 		attrs = append(attrs, slog.Float64("upstream_ms", milliseconds(a.Upstream)))

@@ -16,10 +16,13 @@ import (
 	"github.com/clerkproxy/clerkproxy/internal/upstream"
 )
 
-// toApp marks a request as the application's and gives it its id to log. Clerk
-// gets the headers as the client sent them; this one is for the application.
+// toApp marks a request as the application's, and makes room in its headers for
+// what this server has to say: its id, and who is signed in. Clerk gets the
+// headers as the client sent them.
 func toApp(app http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		settleConnection(r.Header)
+		dropIdentity(r.Header)
 		if access := accessOf(r.Context()); access != nil {
 			access.Target = TargetApp
 			r.Header[requestIDHeader] = []string{access.RequestID}

@@ -1,14 +1,17 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/clerkproxy/clerkproxy"
+	"github.com/clerkproxy/clerkproxy/auth"
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
 	"github.com/clerkproxy/clerkproxy/internal/upstream"
 )
@@ -27,7 +30,8 @@ type Site struct {
 
 	// Proxy configures the Clerk proxy. Its Hosts are the site's unless it has
 	// its own. Its TrustedProxies and ClientIPHeader are those of [Config]; leave
-	// them out. If its Logger is nil, it gets that of Config.
+	// them out. If its Logger is nil, it gets that of Config. Its RootCAs are
+	// for the Backend API too.
 	Proxy clerkproxy.Config
 
 	// App answers everything that is not Clerk's. Nil: AppFor's, or the
@@ -47,6 +51,10 @@ type Site struct {
 	// AppTimeout limits the wait for the headers of the answer of AppURL.
 	// Default: [DefaultAppTimeout]. Negative: no limit.
 	AppTimeout time.Duration
+
+	// Authentication, if not nil, finds out who is signed in before a request
+	// goes to the application, and tells the application.
+	Authentication *Authentication
 }
 
 // A SiteError is one problem of one of Config.Sites.
@@ -99,6 +107,8 @@ func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
 		return timed(next)
 	}
 	proxy, err := clerkproxy.New(config)
+	errs = append(errs, err)
+	authn, err := c.authenticator(proxy, config.Logger)
 	if err = errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
@@ -106,11 +116,53 @@ func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
+	if authn != nil {
+		app = authn.Middleware(identify(app))
+	}
 	return &site{
 		name:    c.name(),
 		proxy:   proxy,
 		handler: slowBody(proxy.Middleware(toApp(app))),
 	}, nil
+}
+
+// authenticator returns nil when there is none. Without a proxy, whose problems
+// are known already, it is made for the sake of its own.
+func (c *Site) authenticator(proxy *clerkproxy.Proxy, log *slog.Logger) (*auth.Authenticator, error) {
+	if c.Authentication == nil {
+		return nil, nil
+	}
+	config := auth.Config{
+		Proxy:             proxy,
+		IsSatellite:       c.Authentication.IsSatellite,
+		SignInURL:         c.Authentication.SignInURL,
+		SignUpURL:         c.Authentication.SignUpURL,
+		AuthorizedParties: c.Authentication.AuthorizedParties,
+		BackendAPIURL:     c.Authentication.BackendAPIURL,
+		OnDecision:        noteDecision,
+		Logger:            log,
+	}
+	if c.Proxy.RootCAs != nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.TLSClientConfig = &tls.Config{RootCAs: c.Proxy.RootCAs, MinVersion: tls.VersionTLS12}
+		config.Transport = transport
+	}
+	if proxy != nil {
+		return auth.New(config)
+	}
+	config.PublishableKey, config.SecretKey, config.ProxyURL = c.Proxy.PublishableKey, c.Proxy.SecretKey, clerkproxy.DefaultPath
+	_, err := auth.New(config)
+	return nil, errors.Join(slices.DeleteFunc(unjoin(err), func(err error) bool {
+		problem, ok := errors.AsType[*clerkproxy.ConfigError](err)
+		return ok && (problem.Field == "PublishableKey" || problem.Field == "SecretKey")
+	})...)
+}
+
+// noteDecision puts a decision on the record of its request.
+func noteDecision(r *http.Request, state auth.State) {
+	if access := accessOf(r.Context()); access != nil {
+		access.AuthStatus, access.AuthReason = string(state.Status), state.Reason
+	}
 }
 
 // app is what answers when it is not Clerk.
