@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/clerkproxy/clerkproxy/internal/check"
+	"github.com/clerkproxy/clerkproxy/internal/config"
+	"github.com/clerkproxy/clerkproxy/internal/server"
 )
 
 // checkFlags are those of a command that checks a proxy, besides instanceFlags.
@@ -30,11 +32,11 @@ func (f *checkFlags) add(flags *pflag.FlagSet) {
 
 // config is what these flags say of an instance. Whatever they hold that check
 // does not look at is looked at here.
-func (f *checkFlags) config(flags *pflag.FlagSet, i clerkInstance) (config check.Config, problems []error) {
+func (f *checkFlags) config(flags *pflag.FlagSet, i clerkInstance) (c check.Config, problems []error) {
 	fail := func(flag, format string, args ...any) {
 		problems = append(problems, problem(flags.Lookup(flag), fmt.Sprintf(format, args...)))
 	}
-	config = check.Config{
+	c = check.Config{
 		PublishableKey: i.publishableKey,
 		SecretKey:      i.secretKey,
 		FrontendAPIURL: f.fapiURL,
@@ -45,20 +47,20 @@ func (f *checkFlags) config(flags *pflag.FlagSet, i clerkInstance) (config check
 	}
 	var err error
 	if f.ca != "" {
-		if config.RootCAs, err = readCertificates(f.ca); err != nil {
+		if c.RootCAs, err = config.ReadCertificates(f.ca); err != nil {
 			fail("ca", "%s %v", f.ca, err)
 		}
 	}
 	if f.address != "" {
-		if config.Address, err = netip.ParseAddr(f.address); err != nil {
+		if c.Address, err = netip.ParseAddr(f.address); err != nil {
 			fail("address", "%q is not an IP address; write one such as 203.0.113.7", f.address)
 		}
 	}
 	if f.timeout <= 0 {
 		fail("timeout", "%s is too short; write a time such as 10s", f.timeout)
-		config.Timeout = 0
+		c.Timeout = 0
 	}
-	return config, problems
+	return c, problems
 }
 
 // inCheckFlags names the flags where check names the fields of its Config.
@@ -70,7 +72,7 @@ func inCheckFlags(flags *pflag.FlagSet, err error) (problems []error) {
 		"BackendAPIURL":  "api-url",
 		"Timeout":        "timeout",
 	}
-	for _, each := range problemsOf(err) {
+	for _, each := range server.Problems(err) {
 		if config, is := errors.AsType[*check.ConfigError](each); is {
 			each = problem(flags.Lookup(names[config.Field]), config.Problem)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/clerkproxy/clerkproxy/emulator"
+	"github.com/clerkproxy/clerkproxy/internal/config"
 )
 
 type emulatorCommand struct {
@@ -26,7 +27,7 @@ type emulatorCommand struct {
 	users      []string
 	caFile     string
 	envFile    string
-	log        logFlags
+	log        config.Log
 }
 
 func newEmulatorCommand() *cobra.Command {
@@ -63,14 +64,12 @@ certificate, and the environment for other programs. It removes them when it end
 	c.flags.StringArrayVar(&c.config.TLSHosts, "tls-host", nil, "further `host` that the certificate is for; repeat it for more")
 	c.flags.StringArrayVar(&c.users, "user", []string{"ada@example.com:analytical-engine-1843"}, "`EMAIL:PASSWORD` of a user who is there from the start; repeat it for more")
 	c.flags.StringVar(&c.config.NPMDir, "npm", "npm", "`directory` whose node_modules hold Clerk's packages, for /npm/")
-	c.log.add(c.flags)
+	addLogFlags(c.flags, &c.log)
 	return cmd
 }
 
 func (c *emulatorCommand) run(cmd *cobra.Command, _ []string) error {
-	problems := readEnvironment(c.flags)
-	log, logProblems := c.log.logger(c.flags, cmd.ErrOrStderr())
-	problems = append(problems, logProblems...)
+	problems := append(readEnvironment(c.flags), logProblems(c.flags, c.log)...)
 	for _, user := range c.users {
 		email, password, ok := strings.Cut(user, ":")
 		if !ok {
@@ -91,6 +90,7 @@ func (c *emulatorCommand) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 
+	log := slog.New(newLogHandler(c.log, cmd.ErrOrStderr()))
 	c.config.Logger = log
 	c.config.OnRequest = func(r emulator.Request) { logEmulated(log, r) }
 	clerk, err := emulator.Start(c.config)
@@ -214,7 +214,7 @@ func checkReplaceable(name string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("%s %w", name, unnamed(err))
+		return fmt.Errorf("%s %w", name, config.FileError(err))
 	case !strings.HasPrefix(string(content), marker):
 		return fmt.Errorf("%s exists, and the emulator did not write it; choose another name, or move it away", name)
 	}

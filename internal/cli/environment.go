@@ -9,8 +9,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// environmentVariables is the annotation that names a flag's variables.
-const environmentVariables = "clerk-proxy/environment"
+// The annotations that name a flag's variables, and the one that has set it.
+const (
+	environmentVariables = "clerk-proxy/environment"
+	variableInUse        = "clerk-proxy/variable"
+)
+
+// variableOf names the variable that has set a flag, if one has.
+func variableOf(f *pflag.Flag) string { return strings.Join(f.Annotations[variableInUse], "") }
 
 // fromEnvironment gives every flag the environment variable that stands for it:
 // CLERK_PROXY_ and the flag's name, unless Clerk's own tools have names for it,
@@ -42,9 +48,10 @@ func readEnvironment(flags *pflag.FlagSet) (problems []error) {
 			if value == "" {
 				continue
 			}
+			f.Annotations[variableInUse] = []string{name}
 			if err := f.Value.Set(value); err != nil {
 				problems = append(problems, fmt.Errorf("--%s (%s): %q is not %s", f.Name, name, value, valid(f)))
-				_ = f.Value.Set(f.DefValue) // whatever pflag made of it would be a second problem
+				reset(f) // whatever pflag made of it would be a second problem
 			}
 			return
 		}
@@ -64,12 +71,25 @@ func valid(f *pflag.Flag) string {
 	}
 }
 
-// problem says what is wrong with a flag, and names its variable too, since it
-// may have come from there.
-func problem(f *pflag.Flag, text string) error {
+// reset gives a flag its default back. Of a list that is none.
+func reset(f *pflag.Flag) {
+	delete(f.Annotations, variableInUse)
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		_ = list.Replace(nil)
+		return
+	}
+	_ = f.Value.Set(f.DefValue)
+}
+
+// problem says what is wrong with a flag.
+func problem(f *pflag.Flag, text string) error { return errors.New(called(f) + ": " + text) }
+
+// called names a flag, and its variable too, since what it says may have come
+// from there.
+func called(f *pflag.Flag) string {
 	name := "--" + f.Name
 	if variables := f.Annotations[environmentVariables]; len(variables) > 0 {
 		name += " (" + variables[0] + ")"
 	}
-	return errors.New(name + ": " + text)
+	return name
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/clerkproxy/clerkproxy/internal/config"
 	"github.com/clerkproxy/clerkproxy/internal/domains"
 	"github.com/clerkproxy/clerkproxy/internal/instance"
 )
@@ -57,7 +58,7 @@ func (f *instanceFlags) read(flags *pflag.FlagSet, warn func(string)) (i clerkIn
 		problems = append(problems, problem(flags.Lookup("secret-key-file"), err.Error()))
 	}
 	if f.fapiCA != "" {
-		if i.roots, err = readCertificates(f.fapiCA); err != nil {
+		if i.roots, err = config.ReadCertificates(f.fapiCA); err != nil {
 			problems = append(problems, problem(flags.Lookup("fapi-ca"), fmt.Sprintf("%s %v", f.fapiCA, err)))
 		}
 	}

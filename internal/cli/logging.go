@@ -1,49 +1,33 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 
 	"github.com/spf13/pflag"
+
+	"github.com/clerkproxy/clerkproxy/internal/config"
 )
 
-// logFlags are those of a command that logs.
-type logFlags struct{ format, level string }
-
-func (l *logFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&l.format, "log-format", "text", "`format`: text or json")
-	flags.StringVar(&l.level, "log-level", "info", "`level`: debug, info, warn or error; requests are logged at info")
+// addLogFlags adds the flags of a command that logs.
+func addLogFlags(flags *pflag.FlagSet, c *config.Log) {
+	flags.StringVar(&c.Format, "log-format", "text", "`format`: text or json")
+	flags.StringVar(&c.Level, "log-level", "info", "`level`: debug, info, warn or error; requests are logged at info")
 }
 
-// logger returns what the flags ask for, or a logger that says nothing.
-func (l *logFlags) logger(flags *pflag.FlagSet, w io.Writer) (*slog.Logger, []error) {
-	var problems []error
-	var level slog.Level
-	switch l.level {
-	case "debug":
-		level = slog.LevelDebug
-	case "info":
-		level = slog.LevelInfo
-	case "warn":
-		level = slog.LevelWarn
-	case "error":
-		level = slog.LevelError
-	default:
-		problems = append(problems, problem(flags.Lookup("log-level"), fmt.Sprintf("%q is none of debug, info, warn and error", l.level)))
+// logProblems are what is wrong with those flags.
+func logProblems(flags *pflag.FlagSet, c config.Log) (problems []error) {
+	for _, p := range c.Problems() {
+		problems = append(problems, problem(flags.Lookup("log-"+p.Key), p.Text))
 	}
-	options := &slog.HandlerOptions{Level: level}
-	var handler slog.Handler
-	switch l.format {
-	case "text":
-		handler = slog.NewTextHandler(w, options)
-	case "json":
-		handler = slog.NewJSONHandler(w, options)
-	default:
-		problems = append(problems, problem(flags.Lookup("log-format"), fmt.Sprintf("%q is neither text nor json", l.format)))
+	return problems
+}
+
+// newLogHandler returns what writes a log as it was asked for.
+func newLogHandler(c config.Log, w io.Writer) slog.Handler {
+	options := &slog.HandlerOptions{Level: c.SlogLevel()}
+	if c.Format == "json" {
+		return slog.NewJSONHandler(w, options)
 	}
-	if len(problems) > 0 {
-		return slog.New(slog.DiscardHandler), problems
-	}
-	return slog.New(handler), nil
+	return slog.NewTextHandler(w, options)
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/clerkproxy/clerkproxy/internal/server"
 )
 
 // The exit status says whether to look at what was asked or at how.
@@ -105,7 +107,7 @@ application: requests under /__clerk go to Clerk, all others to the application.
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 100 "))
-	root.AddCommand(newServeCommand(), newCheckCommand(), newEnableCommand(), newDisableCommand(), newDomainsCommand(),
+	root.AddCommand(newServeCommand(), newConfigCommand(), newCheckCommand(), newEnableCommand(), newDisableCommand(), newDomainsCommand(),
 		newDemoCommand(), newEmulatorCommand(), newVersionCommand())
 	return root
 }
@@ -121,20 +123,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 
 // printErrors writes an error's problems, one a line.
 func printErrors(w io.Writer, err error) {
-	for _, problem := range problemsOf(err) {
+	for _, problem := range server.Problems(err) {
 		fmt.Fprintln(w, "clerk-proxy:", strings.ReplaceAll(problem.Error(), "\n", " "))
 	}
-}
-
-// problemsOf takes apart what errors.Join has joined, however deep.
-func problemsOf(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	for _, each := range joined.Unwrap() {
-		all = append(all, problemsOf(each)...)
-	}
-	return all
 }

@@ -162,7 +162,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	p := &process{command: exec.Command(args[1], args[2:]...), over: make(chan struct{}), more: make(chan struct{})}
 	p.command.Dir = ts.Getenv("WORK")
-	for _, name := range []string{"PATH", "HOME", "GORACE", "CLERK_PUBLISHABLE_KEY", "CLERK_SECRET_KEY", "CLERK_SECRET_KEY_FILE", "CLERK_PROXY_URL", "CLERK_FAPI_URL", "CLERK_PROXY_FAPI_CA"} {
+	for _, name := range []string{"PATH", "HOME", "GORACE", "CLERK_PUBLISHABLE_KEY", "CLERK_SECRET_KEY", "CLERK_SECRET_KEY_FILE", "CLERK_PROXY_URL", "CLERK_FAPI_URL", "CLERK_PROXY_FAPI_CA", "SHOP_KEY"} {
 		if value := ts.Getenv(name); value != "" {
 			p.command.Env = append(p.command.Env, name+"="+value)
 		}

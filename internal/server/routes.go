@@ -69,7 +69,7 @@ func (c *Config) siteProblems() (errs []error) {
 	}
 	names, hosts, fallback := map[string]bool{}, map[string]string{}, ""
 	for i, site := range c.Sites {
-		name := site.name()
+		name := site.NameOrDefault()
 		if names[name] {
 			fail(i, "Name", "%q is the name of another site too; give each its own", name)
 		}
@@ -95,7 +95,7 @@ func (c *Config) siteProblems() (errs []error) {
 // ofSite says of which site each of the joined errors is. Those of whom to
 // believe are the same for every site, and are the server's.
 func ofSite(i int, err error) (errs []error) {
-	for _, each := range unjoin(err) {
+	for _, each := range Problems(err) {
 		var problem *clerkproxy.ConfigError
 		shared := errors.As(each, &problem) && (problem.Field == "TrustedProxies" || problem.Field == "ClientIPHeader")
 		switch {
@@ -106,20 +106,4 @@ func ofSite(i int, err error) (errs []error) {
 		}
 	}
 	return errs
-}
-
-// unjoin takes apart what errors.Join has joined.
-func unjoin(err error) []error {
-	if err == nil {
-		return nil
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	for _, each := range joined.Unwrap() {
-		all = append(all, unjoin(each)...)
-	}
-	return all
 }

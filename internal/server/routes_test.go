@@ -130,7 +130,7 @@ func TestSitesThatDoNotGoTogether(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := New(Config{Sites: tt.sites})
-			problems := unjoin(err)
+			problems := Problems(err)
 			if len(problems) != len(tt.want) {
 				t.Fatalf("got %v", err)
 			}
@@ -146,7 +146,7 @@ func TestSitesThatDoNotGoTogether(t *testing.T) {
 func TestWhomToBelieveIsSaidOnce(t *testing.T) {
 	_, err := New(Config{ClientIPHeader: "X Y", Sites: []Site{answering("one", "app.dev"), answering("two")}})
 	problem, ok := errors.AsType[*clerkproxy.ConfigError](err)
-	if len(unjoin(err)) != 1 || !ok || problem.Field != "ClientIPHeader" || errors.As(err, new(*SiteError)) {
+	if len(Problems(err)) != 1 || !ok || problem.Field != "ClientIPHeader" || errors.As(err, new(*SiteError)) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -114,3 +114,28 @@ func (c *Config) policy() forwarded.Policy {
 	}
 	return p
 }
+
+// Problems takes apart what [errors.Join] has joined, however deep: the problems
+// of a configuration one by one.
+func Problems(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, each := range joined.Unwrap() {
+		all = append(all, Problems(each)...)
+	}
+	return all
+}
+
+// Check reports what is wrong with a configuration, as [New] does, and makes
+// nothing of it.
+func Check(c Config) error {
+	c.Logger = slog.New(slog.DiscardHandler)
+	_, err := New(c)
+	return err
+}

@@ -71,8 +71,8 @@ func (e *SiteError) Error() string { return fmt.Sprintf("site %d: %v", e.Site, e
 // Unwrap returns Err.
 func (e *SiteError) Unwrap() error { return e.Err }
 
-// name is Name, or what stands for it.
-func (c *Site) name() string {
+// NameOrDefault is Name, or what stands for it.
+func (c *Site) NameOrDefault() string {
 	switch {
 	case c.Name != "":
 		return c.Name
@@ -120,7 +120,7 @@ func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
 		app = authn.Middleware(identify(app))
 	}
 	return &site{
-		name:    c.name(),
+		name:    c.NameOrDefault(),
 		proxy:   proxy,
 		handler: slowBody(proxy.Middleware(toApp(app))),
 	}, nil
@@ -152,7 +152,7 @@ func (c *Site) authenticator(proxy *clerkproxy.Proxy, log *slog.Logger) (*auth.A
 	}
 	config.PublishableKey, config.SecretKey, config.ProxyURL = c.Proxy.PublishableKey, c.Proxy.SecretKey, clerkproxy.DefaultPath
 	_, err := auth.New(config)
-	return nil, errors.Join(slices.DeleteFunc(unjoin(err), func(err error) bool {
+	return nil, errors.Join(slices.DeleteFunc(Problems(err), func(err error) bool {
 		problem, ok := errors.AsType[*clerkproxy.ConfigError](err)
 		return ok && (problem.Field == "PublishableKey" || problem.Field == "SecretKey")
 	})...)

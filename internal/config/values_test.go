@@ -1,10 +1,8 @@
-package cli
+package config
 
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -33,10 +31,9 @@ func TestParseTrustedProxies(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			warned := false
-			prefixes, err := parseTrustedProxies(tt.entries, func(string) { warned = true })
-			if (err != nil) != tt.fails || warned != tt.warned {
-				t.Fatalf("got %v, %v, warned %v", prefixes, err, warned)
+			prefixes, everyone, err := parseTrustedProxies(tt.entries)
+			if (err != nil) != tt.fails || (everyone != "") != tt.warned {
+				t.Fatalf("got %v, %v, everyone by %q", prefixes, err, everyone)
 			}
 			if got := describe(prefixes); !tt.fails && got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
@@ -65,41 +62,42 @@ func TestParseAppURL(t *testing.T) {
 	}
 }
 
-func TestReadSecretKeyFile(t *testing.T) {
+func TestParseSecretKey(t *testing.T) {
 	tests := []struct {
 		name, content string
-		mode          os.FileMode
 		key           string
-		worldReadable bool
 		problem       string
 	}{
-		{name: "as an editor writes it", content: "sk_live_x\n", mode: 0o600, key: "sk_live_x"},
-		{name: "as Windows writes it", content: "sk_live_x\r\n", mode: 0o600, key: "sk_live_x"},
-		{name: "without a newline", content: "sk_live_x", mode: 0o640, key: "sk_live_x"},
-		{name: "readable by everyone", content: "sk_live_x", mode: 0o644, key: "sk_live_x", worldReadable: true},
-		{name: "of the largest size", content: strings.Repeat("x", maxSecretKeyFile), mode: 0o600, key: strings.Repeat("x", maxSecretKeyFile)},
-		{name: "too large", content: strings.Repeat("x", maxSecretKeyFile+1), mode: 0o600, problem: "is larger than 4096 bytes"},
-		{name: "newlines alone", content: "\n\n", mode: 0o600, problem: "is empty"},
+		{name: "as an editor writes it", content: "sk_live_x\n", key: "sk_live_x"},
+		{name: "as Windows writes it", content: "sk_live_x\r\n", key: "sk_live_x"},
+		{name: "without a newline", content: "sk_live_x", key: "sk_live_x"},
+		{name: "of the largest size", content: strings.Repeat("x", maxSecretKeyFile), key: strings.Repeat("x", maxSecretKeyFile)},
+		{name: "too large", content: strings.Repeat("x", maxSecretKeyFile+1), problem: "is larger than 4096 bytes"},
+		{name: "newlines alone", content: "\n\n", problem: "is empty"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			name := filepath.Join(t.TempDir(), "key")
-			if err := os.WriteFile(name, []byte(tt.content), tt.mode); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chmod(name, tt.mode); err != nil { // whatever the umask
-				t.Fatal(err)
-			}
-			key, worldReadable, err := readSecretKeyFile(name)
+			key, err := parseSecretKey([]byte(tt.content))
 			if tt.problem != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.problem) {
 					t.Errorf("got %v", err)
 				}
 				return
 			}
-			if err != nil || key != tt.key || worldReadable != tt.worldReadable {
-				t.Errorf("got %d bytes, readable by everyone: %v, %v", len(key), worldReadable, err)
+			if err != nil || key != tt.key {
+				t.Errorf("got %d bytes, %v", len(key), err)
 			}
 		})
+	}
+}
+
+func TestIsOrigin(t *testing.T) {
+	for s, want := range map[string]bool{
+		"https://app.dev": true, "http://localhost:3000": true,
+		"": false, "app.dev": false, "https://app.dev/": false, "https://user@app.dev": false, "https://": false, "ftp://app.dev": false, "*": false,
+	} {
+		if got := isOrigin(s); got != want {
+			t.Errorf("%q: got %v", s, got)
+		}
 	}
 }
