@@ -81,8 +81,9 @@ func accessOf(ctx context.Context) *Access {
 	return a
 }
 
-// accessLog writes a line a request, when it has ended.
-func accessLog(log *slog.Logger, policy forwarded.Policy, several bool, onAccess func(Access), next http.Handler) http.Handler {
+// accessLog writes a line a request, when it has ended. Several says that there
+// are sites to tell apart.
+func (s *Server) accessLog(policy forwarded.Policy, several bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		source := policy.Source(r)
 		access := &Access{
@@ -96,13 +97,16 @@ func accessLog(log *slog.Logger, policy forwarded.Policy, several bool, onAccess
 			several:   several,
 		}
 		r = r.WithContext(context.WithValue(r.Context(), accessKey{}, access))
-		response := &response{ResponseWriter: w}
+		response := &response{ResponseWriter: w, ending: &s.ending}
 		defer func() {
 			panicked := recover()
+			if panicked == nil {
+				response.implicitOK() // net/http sends it when a handler says nothing
+			}
 			access.finish(r.Context(), response, panicked != nil)
-			log.LogAttrs(r.Context(), slog.LevelInfo, "request", access.attrs()...)
-			if onAccess != nil {
-				onAccess(*access)
+			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request", access.attrs()...)
+			if s.onAccess != nil {
+				s.onAccess(*access)
 			}
 			if panicked != nil {
 				panic(panicked)
@@ -116,9 +120,6 @@ func accessLog(log *slog.Logger, policy forwarded.Policy, several bool, onAccess
 func (a *Access) finish(ctx context.Context, response *response, cut bool) {
 	a.Duration = time.Since(a.Start)
 	a.Status, a.Bytes = response.status, response.bytes
-	if a.Status == 0 && !cut {
-		a.Status = http.StatusOK // net/http sends it when a handler says nothing
-	}
 	switch {
 	case !cut && a.Status != statusClientClosedRequest:
 	case errors.Is(context.Cause(ctx), errShutdown):

@@ -116,7 +116,8 @@ func TestEarlyHintsPassThroughTheRecorder(t *testing.T) {
 }
 
 func TestAnAbortedHandlerGoesOnAborting(t *testing.T) {
-	h := accessLog(new(logBook).logger(), (&Config{}).policy(), false, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	s := &Server{log: new(logBook).logger()}
+	h := s.accessLog((&Config{}).policy(), false, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
 	}))
 	defer func() {

@@ -41,10 +41,10 @@ func notFound(path string) http.Handler {
 // newAppProxy returns a reverse proxy to the application at target. The
 // request arrives there as the client sent it, with its Host, and with
 // X-Forwarded-For, -Host and -Proto that can be believed.
-func newAppProxy(target *url.URL, policy forwarded.Policy, timeout time.Duration, log *slog.Logger) http.Handler {
+func newAppProxy(target *url.URL, transport http.RoundTripper, policy forwarded.Policy, log *slog.Logger) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { rewriteForApp(r, target, policy) },
-		Transport:     timed(appTransport(timeout)),
+		Transport:     timed(transport),
 		FlushInterval: -1, // events are worth nothing late
 		BufferPool:    buffers{},
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,15 +21,55 @@ const (
 	maxHeaderBytes = 64 << 10
 )
 
-// newFront makes what speaks HTTP with clients. Requests are given a context
-// that ends with ctx, and with its cause.
-func newFront(ctx context.Context, handler http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
+// A front speaks HTTP with clients: it is net/http's server. Whatever replaces it
+// does the same.
+type front struct {
+	http  *http.Server
+	conns inFlight // but for those that have switched protocols
+}
+
+// newFront makes a front. Requests get a context that ends with ctx, and with its
+// cause.
+func newFront(ctx context.Context, handler http.Handler, log *slog.Logger) *front {
+	f := new(front)
+	f.http = &http.Server{
 		Handler:           handler,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnState:         f.count,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleConnTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	return f
 }
+
+func (f *front) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		f.conns.add(1)
+	case http.StateClosed, http.StateHijacked:
+		f.conns.add(-1)
+	}
+}
+
+// serve accepts connections until the listener is closed, or the front is shut
+// down; then its error is nil.
+func (f *front) serve(listener net.Listener) error {
+	err := f.http.Serve(listener)
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// shutDown closes connections as they become idle, and returns an error when some
+// are left after the timeout.
+func (f *front) shutDown(timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return f.http.Shutdown(ctx)
+}
+
+// close closes all connections.
+func (f *front) close() { _ = f.http.Close() }

@@ -9,9 +9,10 @@ import (
 // inFlight counts the requests under way, WebSockets among them. A
 // sync.WaitGroup would not do: a request may begin while one waits.
 type inFlight struct {
-	mu   sync.Mutex
-	n    int
-	idle chan struct{} // closed when n falls to 0; nil unless somebody waits
+	mu     sync.Mutex
+	n      int
+	idle   chan struct{} // closed when n falls to 0; nil unless somebody waits
+	onIdle func()        // called whenever n falls to 0; may be nil
 }
 
 func (f *inFlight) count(next http.Handler) http.Handler {
@@ -24,11 +25,30 @@ func (f *inFlight) count(next http.Handler) http.Handler {
 
 func (f *inFlight) add(delta int) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.n += delta
-	if f.n == 0 && f.idle != nil {
-		close(f.idle)
-		f.idle = nil
+	var onIdle func()
+	if f.n == 0 {
+		onIdle = f.onIdle
+		if f.idle != nil {
+			close(f.idle)
+			f.idle = nil
+		}
+	}
+	f.mu.Unlock()
+	if onIdle != nil {
+		onIdle()
+	}
+}
+
+// wheneverIdle has a function called at once if no request is under way, and
+// each time that the last one ends.
+func (f *inFlight) wheneverIdle(call func()) {
+	f.mu.Lock()
+	f.onIdle = call
+	idle := f.n == 0
+	f.mu.Unlock()
+	if idle {
+		call()
 	}
 }
 

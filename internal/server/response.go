@@ -4,15 +4,17 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"sync/atomic"
 )
 
 // response is a ResponseWriter that notes the status and the length of the
-// body. Unwrap lets http.ResponseController find all that the writer below can
+// body, and ends the connection with the answer when the server is ending. Unwrap lets http.ResponseController find all that the writer below can
 // do; Flush and Hijack are here because they too send a status.
 type response struct {
 	http.ResponseWriter
 	status int // 0: nothing was sent
 	bytes  int64
+	ending *atomic.Bool
 }
 
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -20,9 +22,19 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *response) WriteHeader(status int) {
 	// Informational responses precede the answer; 101 is the answer.
 	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
-		w.status = status
+		w.begin(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// begin takes note of the status that is about to be sent. The client may have
+// sent its next request already; told so in time, it sends that elsewhere. Over
+// HTTP/2 net/http says the same with GOAWAY.
+func (w *response) begin(status int) {
+	w.status = status
+	if w.ending.Load() && status != http.StatusSwitchingProtocols {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 func (w *response) Write(p []byte) (int, error) {
@@ -53,6 +65,6 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 func (w *response) implicitOK() {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.begin(http.StatusOK)
 	}
 }

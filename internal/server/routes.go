@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/clerkproxy/clerkproxy"
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
@@ -15,6 +16,8 @@ type routes struct {
 	sites    []*site
 	byHost   forwarded.HostMap[*site]
 	fallback *site // for all other hosts; nil: there is none
+
+	secretKeys map[*site]string // of sites that stay
 }
 
 func (rt *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -34,14 +37,25 @@ func (rt *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	site.ServeHTTP(w, r)
 }
 
-// routes wires the sites, or returns every problem that they have.
-func (c *Config) routes(log *slog.Logger) (*routes, []error) {
+// routes wires the sites, or returns every problem that they have. Those of the
+// former ones that are to stay as they are, stay; but for their secret keys,
+// which setSecretKeys is for.
+func (c *Config) routes(log *slog.Logger, former *routes) (*routes, []error) {
 	errs := c.siteProblems()
-	rt := &routes{sites: make([]*site, len(c.Sites))}
+	rt := &routes{sites: make([]*site, len(c.Sites)), secretKeys: map[*site]string{}}
 	policy := c.policy()
 	for i, config := range c.Sites {
-		site, err := newSite(config, policy, log)
+		same := former.find(config, policy)
+		siteLog := log
+		if same != nil {
+			siteLog = slog.New(slog.DiscardHandler) // it is made only to see what is wrong
+		}
+		site, err := newSite(config, policy, siteLog)
 		errs = append(errs, ofSite(i, err)...)
+		if same != nil {
+			site = same
+			rt.secretKeys[site] = config.Proxy.SecretKey
+		}
 		rt.sites[i] = site
 	}
 	if len(errs) > 0 {
@@ -57,6 +71,38 @@ func (c *Config) routes(log *slog.Logger) (*routes, []error) {
 		}
 	}
 	return rt, nil
+}
+
+// find returns the site that is what a configuration says, or nil.
+func (rt *routes) find(config Site, policy forwarded.Policy) *site {
+	if rt == nil {
+		return nil
+	}
+	for _, site := range rt.sites {
+		if site.is(config, policy) {
+			return site
+		}
+	}
+	return nil
+}
+
+// setSecretKeys gives the sites that stay their keys, which may have been
+// rotated.
+func (rt *routes) setSecretKeys() {
+	for site, key := range rt.secretKeys {
+		if key != "" { // else it is that of the environment, which stays
+			_ = site.proxy.SetSecretKey(key) // newSite has found it to be good
+		}
+	}
+}
+
+// retireAllBut retires the sites that are not among the next ones.
+func (rt *routes) retireAllBut(next *routes) {
+	for _, site := range rt.sites {
+		if !slices.Contains(next.sites, site) {
+			site.retire()
+		}
+	}
 }
 
 // siteProblems are those that sites have with one another.

@@ -5,72 +5,133 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
+	"maps"
+	"net"
 	"time"
 )
 
-// cutGrace is how long requests that are cut off have to notice.
-const cutGrace = time.Second
+const (
+	// cutGrace is how long requests that are cut off have to notice.
+	cutGrace = time.Second
+	// idleGrace is how long an idle connection is left open while the server
+	// ends: a request may be on its way, and is told to close with its answer.
+	idleGrace = 2 * time.Second
+)
 
-// errShutdown is why a request that outlived the drain timeout was ended.
-var errShutdown = errors.New("the server is shutting down")
+var (
+	// ErrReplaced is the cause with which the context of [Server.Run] ends when
+	// another process serves the same sockets: the server ends without
+	// Config.DrainDelay.
+	ErrReplaced = errors.New("another process has taken over")
 
-// Run listens and serves until ctx is done. Then it accepts no more
-// connections, gives the requests under way the drain timeout to end, and
-// returns nil if they did. WebSockets do not end by themselves; they are closed
-// once everything else has ended.
+	// errShutdown is why a request that outlived the drain timeout was ended.
+	errShutdown = errors.New("the server is shutting down")
+)
+
+// Run listens and serves until ctx is done, then ends in good order:
+//
+//  1. [Server.Ready] says no, and for Config.DrainDelay all goes on as before.
+//  2. No more connections are accepted. Each that is open is ended by its next
+//     answer, or after a moment in which it was idle.
+//  3. Requests under way have Config.DrainTimeout to end. WebSockets do not end
+//     by themselves; they are closed once everything else has ended.
+//
+// It returns nil if all requests ended in time. A Server runs once.
 func (s *Server) Run(ctx context.Context) error {
-	listeners, err := listenAll(ctx, s.listen)
-	if err != nil {
-		return err
-	}
 	requests, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(errShutdown)
 	front := newFront(requests, s.handler, s.log)
-	served := make(chan error, len(listeners))
-	for _, listener := range listeners {
-		go func() { // ends when the front is shut down
-			served <- fmt.Errorf("accept connections on %s: %w", listener.Addr(), front.Serve(listener))
-		}()
+	broken := make(chan error, 1)
+	if err := s.begin(ctx, front, broken); err != nil {
+		return err
 	}
-	if s.onListen != nil {
-		for _, listener := range listeners {
-			s.onListen(listener.Addr())
-		}
-	}
-
+	s.ready.Store(true)
 	select {
-	case err := <-served:
-		_ = front.Close()
+	case err := <-broken:
+		front.close()
 		return err
 	case <-ctx.Done():
-		return s.stop(front, cut)
+		return s.stop(ctx, front, cut)
+	}
+}
+
+// Ready reports whether the server accepts connections and is going to.
+func (s *Server) Ready() bool { return s.ready.Load() }
+
+// Listeners are those that are open, by the address in Config.Listen that they
+// are for. They are for passing on to another process.
+func (s *Server) Listeners() map[string][]net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.listeners.open)
+}
+
+// begin opens the listeners and serves what comes.
+func (s *Server) begin(ctx context.Context, front *front, broken chan<- error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := &s.listeners
+	l.open = map[string][]net.Listener{}
+	l.serve = func(listener net.Listener) {
+		go func() { // ends when the listener is closed
+			if err := front.serve(listener); err != nil {
+				select {
+				case broken <- fmt.Errorf("accept connections on %s: %w", listener.Addr(), err):
+				default: // one reason to end is enough
+				}
+			}
+		}()
+	}
+	commit, err := l.change(ctx, s.current.Load().config.Listen)
+	if err != nil {
+		return err
+	}
+	began := commit()
+	l.closeUnused()
+	s.announce(began)
+	return nil
+}
+
+// announce tells of listeners that connections are accepted on.
+func (s *Server) announce(began []net.Listener) {
+	if s.onListen == nil {
+		return
+	}
+	for _, listener := range began {
+		s.onListen(listener.Addr())
 	}
 }
 
 // stop ends the server, gently first.
-func (s *Server) stop(front *http.Server, cut context.CancelCauseFunc) error {
-	s.log.Info("draining", slog.Int("requests", s.inFlight.now()), slog.Duration("timeout", s.drain))
-	err := shutdown(front, s.drain)
+func (s *Server) stop(ctx context.Context, front *front, cut context.CancelCauseFunc) error {
+	s.ready.Store(false)
+	config := s.current.Load().config
+	if delay := config.DrainDelay; delay > 0 && !errors.Is(context.Cause(ctx), ErrReplaced) {
+		s.log.Info("not ready any more", slog.Duration("draining_in", delay))
+		<-s.after(delay)
+	}
+	drain := config.DrainTimeout
+	s.log.Info("draining", slog.Int("requests", s.inFlight.now()), slog.Duration("timeout", drain))
+	s.ending.Store(true)
+	s.mu.Lock()
+	s.listeners.end()
+	s.mu.Unlock()
+	deadline := time.Now().Add(drain)
+	front.conns.wait(min(idleGrace, drain/4))
+	err := front.shutDown(time.Until(deadline))
 
-	// What is left are WebSockets, of which Shutdown knows nothing, and
+	// What is left are WebSockets, of which the front knows nothing, and
 	// whatever did not end in time. A handler that notices that it is cut off
 	// may still answer, so connections are closed once they are idle.
 	remaining := s.inFlight.now()
 	cut(errShutdown)
 	s.inFlight.wait(cutGrace)
-	_ = shutdown(front, cutGrace)
-	_ = front.Close()
+	_ = front.shutDown(cutGrace)
+	front.close()
 	s.inFlight.wait(cutGrace)
 	if err != nil && remaining > 0 { // else it waited for connections on which nothing was asked
-		return fmt.Errorf("requests under way did not end within the drain timeout of %s and were cut off (%d)", s.drain, remaining)
+		return fmt.Errorf("requests under way did not end within the drain timeout of %s and were cut off (%d)", drain, remaining)
 	}
 	s.log.Info("stopped")
 	return nil
-}
-
-func shutdown(front *http.Server, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return front.Shutdown(ctx)
 }

@@ -16,6 +16,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/textproto"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
@@ -35,8 +37,15 @@ const (
 // Config configures a [Server].
 type Config struct {
 	// Listen are the addresses to listen on, each host:port. Without a host it
-	// is all interfaces; port 0 is any free one. None: [DefaultListen].
+	// is all interfaces; port 0 is any free one. The sockets that systemd has
+	// passed are "systemd", those of one name "systemd:NAME". None:
+	// [DefaultListen].
 	Listen []string
+
+	// Inherited are sockets that are open already, by the address in Listen that
+	// they are for. The server owns them. Those for addresses that are not in
+	// Listen are closed, but for systemd's. It counts for [New] only.
+	Inherited map[string][]net.Listener
 
 	// Sites are what is served, told apart by their hosts. At least one.
 	Sites []Site
@@ -47,31 +56,51 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	ClientIPHeader string
 
-	// DrainTimeout limits how long requests under way have to end once the
-	// server is told to stop. Default: [DefaultDrainTimeout].
+	// DrainDelay is how long the server goes on accepting connections once it is
+	// told to stop, for load balancers that have to notice that it is not ready
+	// any more. Zero: not at all.
+	DrainDelay time.Duration
+
+	// DrainTimeout limits how long requests under way have to end after that.
+	// Default: [DefaultDrainTimeout].
 	DrainTimeout time.Duration
 
-	// Logger receives the access log and what an operator should know. Nil:
-	// [slog.Default].
+	// Logger receives the access log and what an operator should know. It
+	// counts for [New] only. Nil: [slog.Default].
 	Logger *slog.Logger
 
 	// OnListen, if not nil, is called for each listener once the server accepts
-	// connections.
+	// connections there. It must not call the server. It counts for [New] only.
 	OnListen func(net.Addr)
 
 	// OnAccess, if not nil, is called with the record of each request, when it
-	// has ended, by the request's own goroutine.
+	// has ended, by the request's own goroutine. It counts for [New] only.
 	OnAccess func(Access)
 }
 
 // Server serves the Clerk proxy and applications. Make one with [New].
 type Server struct {
-	listen   []string
-	drain    time.Duration
 	log      *slog.Logger
 	onListen func(net.Addr)
+	onAccess func(Access)
 	handler  http.Handler
 	inFlight inFlight
+
+	current atomic.Pointer[current]
+	ready   atomic.Bool
+	ending  atomic.Bool // connections are to end with their next answer
+	after   func(time.Duration) <-chan time.Time
+
+	mu        sync.Mutex // one change at a time; it guards the fields below
+	listeners listeners
+	reloads   Reloads
+}
+
+// current is what is served until the next reload.
+type current struct {
+	config  Config
+	routes  *routes
+	handler http.Handler
 }
 
 // New checks the configuration and wires the server. Its error joins every
@@ -80,23 +109,38 @@ type Server struct {
 // network.
 func New(c Config) (*Server, error) {
 	s := &Server{
-		listen:   c.Listen,
-		drain:    cmp.Or(c.DrainTimeout, DefaultDrainTimeout),
-		log:      slog.New(requestIDHandler{cmp.Or(c.Logger, slog.Default()).Handler()}),
-		onListen: c.OnListen,
+		log:       slog.New(requestIDHandler{cmp.Or(c.Logger, slog.Default()).Handler()}),
+		onListen:  c.OnListen,
+		onAccess:  c.OnAccess,
+		after:     time.After,
+		listeners: listeners{inherited: c.Inherited},
 	}
-	if len(s.listen) == 0 {
-		s.listen = []string{DefaultListen}
+	first, err := s.wire(c, nil)
+	if err != nil {
+		return nil, err
 	}
+	s.current.Store(first)
+	s.handler = s.inFlight.count(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.current.Load().handler.ServeHTTP(w, r)
+	}))
+	return s, nil
+}
+
+// wire makes what a configuration says, with those of the former sites that it
+// leaves as they were.
+func (s *Server) wire(c Config, former *routes) (*current, error) {
+	if len(c.Listen) == 0 {
+		c.Listen = []string{DefaultListen}
+	}
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
 	errs := c.listenProblems()
-	routes, siteErrs := c.routes(s.log)
+	routes, siteErrs := c.routes(s.log, former)
 	if err := errors.Join(append(errs, siteErrs...)...); err != nil {
 		return nil, err
 	}
 	handler := recovery(s.log, routes)
-	handler = accessLog(s.log, c.policy(), len(c.Sites) > 1, c.OnAccess, handler)
-	s.handler = s.inFlight.count(handler)
-	return s, nil
+	handler = s.accessLog(c.policy(), len(c.Sites) > 1, handler)
+	return &current{config: c, routes: routes, handler: handler}, nil
 }
 
 // Handler is what the server answers with, for tests and for servers of one's

@@ -225,22 +225,25 @@ func TestAnApplicationAtTheServersOwnAddressIsRefused(t *testing.T) {
 
 // A running server, and how to stop it.
 type running struct {
-	url     string
-	log     *logBook
-	stop    context.CancelFunc
-	stopped chan error
+	*Server
+	url       string
+	log       *logBook
+	config    Config
+	listening chan net.Addr
+	stop      context.CancelCauseFunc
+	stopped   chan error
 }
 
 func run(t *testing.T, site Site, options ...func(*Config)) *running {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{log: new(logBook), stop: cancel, stopped: make(chan error, 1)}
-	addr := make(chan net.Addr, 1)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r := &running{log: new(logBook), listening: make(chan net.Addr, 8), stop: cancel, stopped: make(chan error, 1)}
 	c := Config{
-		Listen:   []string{"127.0.0.1:0"},
-		Sites:    []Site{withKeys(site)},
-		Logger:   r.log.logger(),
-		OnListen: func(a net.Addr) { addr <- a },
+		Listen:       []string{"127.0.0.1:0"},
+		Sites:        []Site{withKeys(site)},
+		DrainTimeout: time.Second,
+		Logger:       r.log.logger(),
+		OnListen:     func(a net.Addr) { r.listening <- a },
 	}
 	for _, option := range options {
 		option(&c)
@@ -249,13 +252,14 @@ func run(t *testing.T, site Site, options ...func(*Config)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Server, r.config = s, c
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		r.stopped <- s.Run(ctx)
 	}()
-	t.Cleanup(func() { cancel(); <-ended })
-	r.url = "http://" + (<-addr).String()
+	t.Cleanup(func() { cancel(nil); <-ended })
+	r.url = "http://" + (<-r.listening).String()
 	return r
 }
 
@@ -279,7 +283,7 @@ func TestRunLetsRequestsUnderWayEnd(t *testing.T) {
 	}()
 
 	<-began
-	r.stop()
+	r.stop(nil)
 	waitUntilRefused(t, strings.TrimPrefix(r.url, "http://"))
 	close(release)
 	if got := <-answer; got != "whole" {
@@ -315,7 +319,7 @@ func TestRunCutsOffWhatOutlivesTheDrainTimeout(t *testing.T) {
 		}
 	}()
 	<-began
-	r.stop()
+	r.stop(nil)
 	err := <-r.stopped
 	if err == nil || !strings.Contains(err.Error(), "did not end within the drain timeout of 1ms and were cut off (1)") {
 		t.Errorf("got %v", err)
@@ -339,7 +343,7 @@ func TestAConnectionWithoutARequestIsNotCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	do(t, req)
-	r.stop()
+	r.stop(nil)
 	if err := <-r.stopped; err != nil {
 		t.Errorf("got %v", err)
 	}
@@ -349,7 +353,7 @@ func TestRunClosesWebSocketsWhenItStops(t *testing.T) {
 	app := serve(t, echoUpgrade)
 	r := run(t, Site{AppURL: app})
 	conn, _ := upgrade(t, strings.TrimPrefix(r.url, "http://"))
-	r.stop()
+	r.stop(nil)
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
 		t.Error("the WebSocket is still open")
 	}
@@ -432,7 +436,7 @@ func upgrade(t *testing.T, address string) (net.Conn, *bufio.Reader) {
 
 func TestListenErrorsKeepTheirCause(t *testing.T) {
 	cause := errors.New("cause")
-	err := listenError(":80", &net.OpError{Op: "listen", Err: cause})
+	err := new(listeners).explain(":80", &net.OpError{Op: "listen", Err: cause})
 	if !errors.Is(err, cause) || err.Error() != "listen on :80: cause" {
 		t.Errorf("got %v", err)
 	}

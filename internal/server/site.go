@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"time"
 
@@ -84,10 +85,16 @@ func (c *Site) NameOrDefault() string {
 
 // site is a Site that is served.
 type site struct {
-	name    string
-	proxy   *clerkproxy.Proxy
-	handler http.Handler
+	name     string
+	config   Site
+	policy   forwarded.Policy
+	proxy    *clerkproxy.Proxy
+	handler  http.Handler
+	inFlight inFlight
+	idle     []idleCloser // what it has connections with
 }
+
+type idleCloser interface{ CloseIdleConnections() }
 
 // newSite wires a site. It returns every problem that there is.
 func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
@@ -108,11 +115,13 @@ func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
 	}
 	proxy, err := clerkproxy.New(config)
 	errs = append(errs, err)
-	authn, err := c.authenticator(proxy, config.Logger)
+	backend := c.backendTransport()
+	authn, err := c.authenticator(proxy, backend, config.Logger)
 	if err = errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
-	app, err := c.app(proxy, policy, log)
+	transport := appTransport(upstream.Timeout(c.AppTimeout, DefaultAppTimeout))
+	app, err := c.app(proxy, transport, policy, log)
 	if err != nil {
 		return nil, err
 	}
@@ -121,14 +130,24 @@ func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
 	}
 	return &site{
 		name:    c.NameOrDefault(),
+		config:  c,
+		policy:  policy,
 		proxy:   proxy,
 		handler: slowBody(proxy.Middleware(toApp(app))),
+		idle:    []idleCloser{proxy, transport, backend},
 	}, nil
+}
+
+// backendTransport makes the connections to the Backend API.
+func (c *Site) backendTransport() *http.Transport {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: c.Proxy.RootCAs, MinVersion: tls.VersionTLS12}
+	return transport
 }
 
 // authenticator returns nil when there is none. Without a proxy, whose problems
 // are known already, it is made for the sake of its own.
-func (c *Site) authenticator(proxy *clerkproxy.Proxy, log *slog.Logger) (*auth.Authenticator, error) {
+func (c *Site) authenticator(proxy *clerkproxy.Proxy, transport http.RoundTripper, log *slog.Logger) (*auth.Authenticator, error) {
 	if c.Authentication == nil {
 		return nil, nil
 	}
@@ -140,12 +159,8 @@ func (c *Site) authenticator(proxy *clerkproxy.Proxy, log *slog.Logger) (*auth.A
 		AuthorizedParties: c.Authentication.AuthorizedParties,
 		BackendAPIURL:     c.Authentication.BackendAPIURL,
 		OnDecision:        noteDecision,
+		Transport:         transport,
 		Logger:            log,
-	}
-	if c.Proxy.RootCAs != nil {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.TLSClientConfig = &tls.Config{RootCAs: c.Proxy.RootCAs, MinVersion: tls.VersionTLS12}
-		config.Transport = transport
 	}
 	if proxy != nil {
 		return auth.New(config)
@@ -166,20 +181,22 @@ func noteDecision(r *http.Request, state auth.State) {
 }
 
 // app is what answers when it is not Clerk.
-func (c *Site) app(proxy *clerkproxy.Proxy, policy forwarded.Policy, log *slog.Logger) (http.Handler, error) {
+func (c *Site) app(proxy *clerkproxy.Proxy, transport http.RoundTripper, policy forwarded.Policy, log *slog.Logger) (http.Handler, error) {
 	switch {
 	case c.App != nil:
 		return c.App, nil
 	case c.AppFor != nil:
 		return c.AppFor(proxy)
 	case c.AppURL != nil:
-		return newAppProxy(c.AppURL, policy, upstream.Timeout(c.AppTimeout, DefaultAppTimeout), log), nil
+		return newAppProxy(c.AppURL, transport, policy, log), nil
 	default:
 		return notFound(proxy.Path()), nil
 	}
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.inFlight.add(1)
+	defer s.inFlight.add(-1)
 	if access := accessOf(r.Context()); access != nil {
 		access.Site, access.Target = s.name, TargetClerk
 	}
@@ -201,4 +218,32 @@ func (c *Site) problems() (errs []error) {
 		fail("AppURL", "is set along with App or AppFor; one of them answers")
 	}
 	return errs
+}
+
+// is reports whether the site is what a configuration says, but for the secret
+// key. What is code cannot be compared: a site with some is always another.
+func (s *site) is(c Site, policy forwarded.Policy) bool {
+	former := s.config
+	if former.App != nil || former.AppFor != nil || former.Proxy.Transport != nil || former.Proxy.Enabled != nil || former.Proxy.WrapTransport != nil {
+		return false
+	}
+	if !former.Proxy.RootCAs.Equal(c.Proxy.RootCAs) || former.Proxy.Logger != c.Proxy.Logger {
+		return false
+	}
+	for _, each := range []*clerkproxy.Config{&former.Proxy, &c.Proxy} {
+		each.SecretKey, each.RootCAs, each.Logger = "", nil, nil
+	}
+	return reflect.DeepEqual(former, c) && reflect.DeepEqual(s.policy, policy)
+}
+
+// retire closes the connections of a site that gets no more requests, once those
+// under way have ended.
+func (s *site) retire() {
+	closeIdle := func() {
+		for _, each := range s.idle {
+			each.CloseIdleConnections()
+		}
+	}
+	closeIdle()
+	s.inFlight.wheneverIdle(closeIdle)
 }
