@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"context"
 	"io"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/spf13/pflag"
 
@@ -31,3 +33,27 @@ func newLogHandler(c config.Log, w io.Writer) slog.Handler {
 	}
 	return slog.NewTextHandler(w, options)
 }
+
+// A logSwitch is a handler in front of another one, which can be replaced while it
+// is in use.
+type logSwitch struct{ to atomic.Pointer[slog.Handler] }
+
+func newLogSwitch(to slog.Handler) *logSwitch {
+	s := new(logSwitch)
+	s.set(to)
+	return s
+}
+
+func (s *logSwitch) set(to slog.Handler) { s.to.Store(&to) }
+
+func (s *logSwitch) Enabled(ctx context.Context, level slog.Level) bool {
+	return (*s.to.Load()).Enabled(ctx, level)
+}
+
+func (s *logSwitch) Handle(ctx context.Context, r slog.Record) error {
+	return (*s.to.Load()).Handle(ctx, r)
+}
+
+// WithAttrs and WithGroup are for good: what they return is not switched.
+func (s *logSwitch) WithAttrs(attrs []slog.Attr) slog.Handler { return (*s.to.Load()).WithAttrs(attrs) }
+func (s *logSwitch) WithGroup(name string) slog.Handler       { return (*s.to.Load()).WithGroup(name) }

@@ -39,7 +39,7 @@ const (
 //	start NAME clerk-proxy ARGS    runs it until it says that it listens; its address is then $NAME
 //	await NAME REGEXP              waits until it has said that
 //	said NAME REGEXP               asserts that it has; ! said, that it has not
-//	signal NAME SIGNAL             sends it TERM or INT
+//	signal NAME SIGNAL             sends it TERM, INT or HUP
 //	ended NAME                     waits for its end with status 0; ! ended, with another
 //	stand-in NAME                  starts an upstream that answers with what it was sent, at $NAME
 //	http [HEADER:VALUE...] URL     prints the answer to a GET
@@ -203,9 +203,9 @@ func said(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func signalProcess(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP}
 	if neg || len(args) != 2 || signals[args[1]] == 0 {
-		ts.Fatalf("usage: signal NAME TERM|INT")
+		ts.Fatalf("usage: signal NAME TERM|INT|HUP")
 	}
 	ts.Check(named(ts, args[0]).command.Process.Signal(signals[args[1]]))
 }

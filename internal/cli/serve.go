@@ -2,14 +2,20 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"github.com/clerkproxy/clerkproxy/internal/config"
+	"github.com/clerkproxy/clerkproxy/internal/handover"
 	"github.com/clerkproxy/clerkproxy/internal/instance"
 	"github.com/clerkproxy/clerkproxy/internal/server"
 )
@@ -40,7 +46,11 @@ forward for; if others than your proxies have such addresses, name your proxies
 with --trusted-proxies.
 
 SIGTERM and SIGINT end it once the requests under way have ended; a second one
-ends it at once.`,
+ends it at once. SIGHUP, and a change of the files, make it read its configuration
+anew, without dropping a request; one that is wrong changes nothing.
+
+A restart refuses no connection when systemd holds the sockets (--listen systemd),
+or when the new process takes them over from the one that runs (--handover).`,
 		Example: `  clerk-proxy serve --app http://localhost:3000 --host app.dev
   clerk-proxy serve --listen :8080 --app http://app:3000 --proxy-url https://app.dev/__clerk
   clerk-proxy serve --app http://localhost:3000 --host app.dev \
@@ -54,45 +64,66 @@ ends it at once.`,
 }
 
 func (c *serveCommand) run(cmd *cobra.Command, _ []string) error {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP) // before anything else: it would end the process
+	defer signal.Stop(asked)
+
 	source, unused, problems := c.settings.source()
-	loaded, _, err := source.Load()
+	loaded, files, err := source.Load()
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return err
 	}
-	log := slog.New(newLogHandler(loaded.Config.Log, cmd.ErrOrStderr()))
+	logTo := newLogSwitch(newLogHandler(loaded.Config.Log, cmd.ErrOrStderr()))
+	log := slog.New(logTo)
 	if len(unused) > 0 {
 		log.Warn(strings.Join(unused, ", ") + " in the environment: not used, as the sites are in " + source.File)
 	}
+
+	ctx, end := context.WithCancelCause(cmd.Context())
+	defer end(nil)
+	turn, err := takeTurn(ctx, c.settings.handover, log)
+	if err != nil {
+		return err
+	}
+	defer turn.end()
 	conf := loaded.Server
 	conf.Logger = log
+	conf.Inherited = turn.sockets
 	conf.OnListen = func(addr net.Addr) {
 		log.Info("listening", slog.String("address", addr.String()), slog.String("version", buildVersion().module))
+	}
+	conf.OnReady = func() {
+		turn.begin(log)
+		tellSystemd(log, daemon.SdNotifyReady)
 	}
 	srv, err := server.New(conf)
 	if err != nil {
 		return err
 	}
-	announce(log, loaded)
-	return srv.Run(cmd.Context())
+	announce(log, loaded, config.Loaded{})
+	turn.offer = handover.Offer{
+		Sockets:  srv.Listeners,
+		Replaced: func() { end(server.ErrReplaced) },
+		Logger:   log,
+	}
+	defer context.AfterFunc(ctx, func() { tellSystemd(log, daemon.SdNotifyStopping) })()
+	go keepWatchdog(ctx, log) // ends with ctx
+	reloads := reloader{source: source, server: srv, log: log, logTo: logTo, stderr: cmd.ErrOrStderr(), loaded: loaded, files: files}
+	go reloads.run(ctx, asked) // ends with ctx
+	return srv.Run(ctx)
 }
 
-// announce says what is served, and what an operator should know.
-func announce(log *slog.Logger, loaded config.Loaded) {
-	for _, warning := range loaded.Warnings {
-		log.Warn(warning)
+func announceSite(log *slog.Logger, site config.Site) {
+	inst, _ := instance.ParsePublishableKey(site.PublishableKey)
+	proxy := site.ProxyURL
+	if !inst.Live {
+		proxy = "off"
 	}
-	for _, site := range loaded.Config.Sites {
-		inst, _ := instance.ParsePublishableKey(site.PublishableKey)
-		proxy := site.ProxyURL
-		if !inst.Live {
-			proxy = "off"
-		}
-		log.Info("serving",
-			slog.String("site", site.Name),
-			slog.String("hosts", cmp.Or(strings.Join(site.Hosts, ","), "all")),
-			slog.String("proxy", proxy),
-			slog.String("frontend_api", site.FrontendAPIURL),
-			slog.String("app", cmp.Or(site.App, "none")),
-			slog.Bool("authenticate", site.Authenticate))
-	}
+	log.Info("serving",
+		slog.String("site", site.Name),
+		slog.String("hosts", cmp.Or(strings.Join(site.Hosts, ","), "all")),
+		slog.String("proxy", proxy),
+		slog.String("frontend_api", site.FrontendAPIURL),
+		slog.String("app", cmp.Or(site.App, "none")),
+		slog.Bool("authenticate", site.Authenticate))
 }

@@ -12,9 +12,10 @@ import (
 
 // settings are the flags of a command that is configured as serve is.
 type settings struct {
-	flags  *pflag.FlagSet
-	file   string
-	config config.Config // as the flags say, with one site
+	flags    *pflag.FlagSet
+	file     string
+	handover string
+	config   config.Config // as the flags say, with one site
 }
 
 // keyOfFlag are the keys that flags stand for. Those of sites[0] are not for use
@@ -38,7 +39,9 @@ var keyOfFlag = map[string]string{
 	"authorized-parties": "sites[0].authorized_parties",
 	"api-url":            "sites[0].backend_api_url",
 	"app-timeout":        "sites[0].app_timeout",
+	"drain-delay":        "drain_delay",
 	"drain-timeout":      "drain_timeout",
+	"watch-interval":     "watch_interval",
 	"allow-development":  "sites[0].allow_development",
 	"log-format":         "log.format",
 	"log-level":          "log.level",
@@ -77,6 +80,9 @@ func (s *settings) add(flags *pflag.FlagSet) {
 	flags.StringVar(&site.BackendAPIURL, "api-url", "", "`URL` of the Backend API; with --authenticate (default Clerk's)")
 	flags.DurationVar(&site.AppTimeout, "app-timeout", site.AppTimeout, "how long the application may take to begin its answer; 0 for ever")
 	flags.DurationVar(&c.DrainTimeout, "drain-timeout", c.DrainTimeout, "how long requests under way may take to end after a signal")
+	flags.DurationVar(&c.DrainDelay, "drain-delay", 0, "how long to go on accepting connections after a signal, for load balancers that have to notice")
+	flags.DurationVar(&c.WatchInterval, "watch-interval", c.WatchInterval, "how often to look whether the configuration's files have changed; 0 for never")
+	flags.StringVar(&s.handover, "handover", "", "`path` of a socket at which to take over from the process that serves, and to be taken over from")
 	flags.BoolVar(&site.AllowDevelopment, "allow-development", false, "with a development instance's keys, serve the application without the proxy")
 	addLogFlags(flags, &c.Log)
 	variables := instanceVariables()

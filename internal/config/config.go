@@ -24,9 +24,14 @@ type Config struct {
 	// AssetCache is the size of the memory that keeps Clerk's scripts, for each
 	// site.
 	AssetCache string `yaml:"asset_cache"`
-	// DrainTimeout is how long requests under way may take to end.
+	// DrainDelay is how long connections are accepted after a signal to end.
+	DrainDelay time.Duration `yaml:"drain_delay"`
+	// DrainTimeout is how long requests under way may take to end after that.
 	DrainTimeout time.Duration `yaml:"drain_timeout"`
-	Log          Log           `yaml:"log"`
+	// WatchInterval is how often the files of the configuration are looked at
+	// for changes; 0 never.
+	WatchInterval time.Duration `yaml:"watch_interval"`
+	Log           Log           `yaml:"log"`
 	// Sites are what is served.
 	Sites []Site `yaml:"sites"`
 }
@@ -66,10 +71,11 @@ type Site struct {
 // Default is the configuration where nothing is said. It has no sites.
 func Default() Config {
 	return Config{
-		Listen:       []string{server.DefaultListen},
-		AssetCache:   "64MiB",
-		DrainTimeout: server.DefaultDrainTimeout,
-		Log:          Log{Format: "text", Level: "info"},
+		Listen:        []string{server.DefaultListen},
+		AssetCache:    "64MiB",
+		DrainTimeout:  server.DefaultDrainTimeout,
+		WatchInterval: time.Second,
+		Log:           Log{Format: "text", Level: "info"},
 	}
 }
 

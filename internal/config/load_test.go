@@ -61,6 +61,7 @@ func TestAFileIsReadAsItSays(t *testing.T) {
 		ClientIPHeader: "CF-Connecting-IP",
 		AssetCache:     "0",
 		DrainTimeout:   90 * time.Second,
+		WatchInterval:  time.Second, // the default
 		Log:            Log{Format: "json", Level: "warn"},
 		Sites: []Site{{
 			Name:           "app.dev", // of its hosts

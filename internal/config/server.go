@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/clerkproxy/clerkproxy"
 	"github.com/clerkproxy/clerkproxy/internal/instance"
 	"github.com/clerkproxy/clerkproxy/internal/server"
 )
+
+// minWatchInterval keeps a process from doing nothing but reading its files.
+const minWatchInterval = 10 * time.Millisecond
 
 // A builder makes the server's configuration of a Config, and notes what is wrong
 // or doubtful.
@@ -37,6 +41,7 @@ func (b *builder) server() server.Config {
 	out := server.Config{
 		Listen:         c.Listen,
 		ClientIPHeader: c.ClientIPHeader,
+		DrainDelay:     c.DrainDelay,
 		DrainTimeout:   c.DrainTimeout,
 	}
 	var err error
@@ -53,6 +58,12 @@ func (b *builder) server() server.Config {
 	}
 	if c.DrainTimeout <= 0 {
 		b.fail("drain_timeout", "%s is too short; write a time such as 10s", c.DrainTimeout)
+	}
+	if c.DrainDelay < 0 {
+		b.fail("drain_delay", "%s is negative; write a time such as 5s, or 0 for none", c.DrainDelay)
+	}
+	if c.WatchInterval < 0 || c.WatchInterval > 0 && c.WatchInterval < minWatchInterval {
+		b.fail("watch_interval", "%s is too short; write a time such as 1s, or 0 for never", c.WatchInterval)
 	}
 	for _, p := range c.Log.Problems() {
 		b.fail("log."+p.Key, "%s", p.Text)

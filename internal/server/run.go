@@ -46,6 +46,9 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	s.ready.Store(true)
+	if s.onReady != nil {
+		s.onReady()
+	}
 	select {
 	case err := <-broken:
 		front.close()

@@ -73,6 +73,10 @@ type Config struct {
 	// connections there. It must not call the server. It counts for [New] only.
 	OnListen func(net.Addr)
 
+	// OnReady, if not nil, is called once all listeners are open and connections
+	// are accepted, by [Server.Run].
+	OnReady func()
+
 	// OnAccess, if not nil, is called with the record of each request, when it
 	// has ended, by the request's own goroutine. It counts for [New] only.
 	OnAccess func(Access)
@@ -82,6 +86,7 @@ type Config struct {
 type Server struct {
 	log      *slog.Logger
 	onListen func(net.Addr)
+	onReady  func()
 	onAccess func(Access)
 	handler  http.Handler
 	inFlight inFlight
@@ -111,6 +116,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		log:       slog.New(requestIDHandler{cmp.Or(c.Logger, slog.Default()).Handler()}),
 		onListen:  c.OnListen,
+		onReady:   c.OnReady,
 		onAccess:  c.OnAccess,
 		after:     time.After,
 		listeners: listeners{inherited: c.Inherited},
