@@ -21,13 +21,16 @@ type Files struct{ read map[string][]byte }
 // A Digest stands for the content of all files.
 type Digest [sha256.Size]byte
 
-// open reads a file and takes note of it. Its error follows the file's name.
+// open reads a file and takes note of it, unless it is a pipe or the like, which
+// can be read but once. Its error follows the file's name.
 func (f *Files) open(name string) ([]byte, fs.FileMode, error) {
 	content, mode, err := readFile(name)
-	if f.read == nil {
-		f.read = map[string][]byte{}
+	if err != nil || mode.IsRegular() {
+		if f.read == nil {
+			f.read = map[string][]byte{}
+		}
+		f.read[name] = content
 	}
-	f.read[name] = content
 	return content, mode, err
 }
 

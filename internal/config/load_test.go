@@ -2,6 +2,9 @@ package config
 
 import (
 	"bytes"
+	"encoding/pem"
+	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -237,6 +240,26 @@ func TestAChangedFileHasAnotherDigest(t *testing.T) {
 	}
 }
 
+func TestAPipeIsReadOnce(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString(secretKey); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	var files Files
+	content, _, err := files.open(fmt.Sprintf("/dev/fd/%d", r.Fd()))
+	if err != nil || string(content) != secretKey {
+		t.Fatalf("got %q, %v", content, err)
+	}
+	if files.DigestNow() != files.Digest() {
+		t.Error("that it cannot be read again is a change")
+	}
+}
+
 func TestNearestKeys(t *testing.T) {
 	keys := []string{"listen", "hosts", "app", "app_timeout", "frontend_api_url", "proxy_url"}
 	for key, want := range map[string]string{
@@ -247,4 +270,48 @@ func TestNearestKeys(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", key, got, want)
 		}
 	}
+}
+
+// TestTheExampleOfTheGuide reads the file that docs/configuration.md shows.
+func TestTheExampleOfTheGuide(t *testing.T) {
+	withoutClerk(t)
+	guide, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(guide), "```yaml\n")
+	example, _, ok := strings.Cut(rest, "```\n")
+	if !ok {
+		t.Fatal("there is no example")
+	}
+	dir := write(t, map[string]string{"app": secretKey, "other": secretKey, "egress-ca.pem": authority(t)})
+	for _, elsewhere := range []string{"/run/secrets", "/etc/ssl"} {
+		example = strings.ReplaceAll(example, elsewhere, dir)
+	}
+	source := Source{File: filepath.Join(write(t, map[string]string{"example.yaml": example}), "example.yaml"), Getenv: func(name string) string {
+		return map[string]string{"APP_SECRET_KEY": secretKey}[name]
+	}}
+	loaded, _, err := source.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(loaded.Config.Sites) != 3 || len(loaded.Warnings) != 1 || !strings.Contains(loaded.Warnings[0], "sites[2].hosts: is not set") {
+		t.Errorf("got %d sites, %q", len(loaded.Config.Sites), loaded.Warnings)
+	}
+	// It shows every key that there is.
+	for _, each := range []any{Config{}, Log{}, Site{}} {
+		for _, key := range keysOf(reflect.TypeOf(each)) {
+			if key != "allow_development" && !strings.Contains(example, key+":") {
+				t.Errorf("%s is not in the example", key)
+			}
+		}
+	}
+}
+
+// authority is a certificate in PEM.
+func authority(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
 }
