@@ -1,10 +1,6 @@
 package cli
 
 import (
-	"fmt"
-	"os"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/clerkproxy/clerkproxy/internal/demo"
@@ -43,19 +39,4 @@ them and runs this command.`,
 	cmd.Flags().BoolVar(&config.Satellite, "satellite", false, "run a satellite domain too, on the next port")
 	cmd.Flags().StringVar(&config.NPMDir, "npm", "npm", "`directory` whose node_modules hold Clerk's packages")
 	return cmd
-}
-
-// forgetClerk drops Clerk's variables from the environment: they are about an
-// instance of the user's own, and the demo's is another one.
-func forgetClerk() error {
-	for _, variable := range os.Environ() {
-		name, _, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(name, "CLERK_") && !strings.HasPrefix(name, "NEXT_PUBLIC_CLERK_") {
-			continue
-		}
-		if err := os.Unsetenv(name); err != nil {
-			return fmt.Errorf("unset %s: %w", name, err)
-		}
-	}
-	return nil
 }

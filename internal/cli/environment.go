@@ -93,3 +93,18 @@ func called(f *pflag.Flag) string {
 	}
 	return name
 }
+
+// forgetClerk drops Clerk's variables from the environment, where they are about
+// another instance than the one that is served.
+func forgetClerk() error {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "CLERK_") && !strings.HasPrefix(name, "NEXT_PUBLIC_CLERK_") {
+			continue
+		}
+		if err := os.Unsetenv(name); err != nil {
+			return fmt.Errorf("unset %s: %w", name, err)
+		}
+	}
+	return nil
+}

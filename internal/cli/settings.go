@@ -153,15 +153,15 @@ func environmentNow() func(string) string {
 	return func(name string) string { return variables[name] }
 }
 
-// flagOf names the flag that says what a key does.
+// flagOf begins a problem with the flag of the key that has it, if there is one.
 func (s *settings) flagOf(key string) string {
+	if key == "sites[0].secret_key_env" {
+		return "CLERK_SECRET_KEY (or --secret-key-file): "
+	}
 	for flag, k := range keyOfFlag {
 		if k == key {
-			return called(s.flags.Lookup(flag))
+			return called(s.flags.Lookup(flag)) + ": "
 		}
 	}
-	if key == "sites[0].secret_key_env" {
-		return "CLERK_SECRET_KEY (or --secret-key-file)"
-	}
-	return key
+	return ""
 }

@@ -19,7 +19,8 @@ type Source struct {
 	// they go before, only the keys in Given count.
 	Flags Config
 	Given []string
-	// FlagOf names the flag of a key, for people to read.
+	// FlagOf names the flag of a key, for people to read, as the beginning of
+	// what is wrong with it: "--app: ". It is empty for a key without one.
 	FlagOf func(key string) string
 	// Getenv reads the variables that secret_key_env names.
 	Getenv func(string) string
@@ -108,11 +109,14 @@ func (s *Source) located(problems []Problem, at lines) (errs []error) {
 		slices.SortStableFunc(problems, func(a, b Problem) int { return a.line - b.line })
 	}
 	for _, p := range problems {
-		where := fmt.Sprintf("%s:%d: %s", s.File, p.line, p.Key)
-		if s.File == "" || slices.Contains(s.Given, p.Key) {
+		where := fmt.Sprintf("%s:%d: %s: ", s.File, p.line, p.Key)
+		switch {
+		case s.File == "" || slices.Contains(s.Given, p.Key):
 			where = s.FlagOf(p.Key)
+		case p.Key == "":
+			where = fmt.Sprintf("%s:%d: ", s.File, p.line)
 		}
-		errs = append(errs, fmt.Errorf("%s: %s", strings.TrimSuffix(where, ": "), p.Text))
+		errs = append(errs, errors.New(where+p.Text))
 	}
 	return errs
 }

@@ -138,7 +138,7 @@ func TestFlagsGoBeforeTheFile(t *testing.T) {
 	flags.Listen, flags.Log.Level, flags.AssetCache = []string{"8080"}, "debug", "1MiB"
 	source := Source{
 		File: filepath.Join(dir, "clerk-proxy.yaml"), Getenv: environment,
-		Flags: flags, Given: []string{"listen", "log.level"}, FlagOf: func(key string) string { return "--" + key },
+		Flags: flags, Given: []string{"listen", "log.level"}, FlagOf: func(key string) string { return "--" + key + ": " },
 	}
 	_, _, err := source.Load()
 	if err == nil || !strings.HasPrefix(err.Error(), `--listen: "8080" is not an address`) {

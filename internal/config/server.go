@@ -218,25 +218,32 @@ var keyOf = map[string]string{
 // explain turns the errors of the server into problems with keys.
 func (b *builder) explain(err error) {
 	for _, each := range server.Problems(err) {
-		field, text := "", each.Error()
-		if e, ok := errors.AsType[*clerkproxy.ConfigError](each); ok {
-			field, text = e.Field, e.Problem
-		}
-		key := keyOf[field]
-		if of, ok := errors.AsType[*server.SiteError](each); ok {
-			switch site := b.config.Sites[of.Site]; {
-			case field != "SecretKey":
-			case b.secretKeyFailed(of.Site):
+		p := Problem{Text: each.Error()}
+		e, isConfig := errors.AsType[*clerkproxy.ConfigError](each)
+		of, isSite := errors.AsType[*server.SiteError](each)
+		switch {
+		case isSite && isConfig && e.Field == "SecretKey":
+			if b.secretKeyFailed(of.Site) {
 				continue // that a key is missing which could not be read, goes without saying
-			case site.SecretKeyFile != "":
-				key = "secret_key_file"
-			default:
-				key = "secret_key_env"
 			}
-			key = siteKey(of.Site, key)
+			p = Problem{Key: b.secretKeyKey(of.Site), Text: e.Problem}
+		case isSite && isConfig && keyOf[e.Field] != "":
+			p = Problem{Key: siteKey(of.Site, keyOf[e.Field]), Text: e.Problem}
+		case isSite:
+			p = Problem{Key: fmt.Sprintf("sites[%d]", of.Site), Text: of.Err.Error()}
+		case isConfig && keyOf[e.Field] != "":
+			p = Problem{Key: keyOf[e.Field], Text: e.Problem}
 		}
-		b.problems = append(b.problems, Problem{Key: key, Text: text})
+		b.problems = append(b.problems, p)
 	}
+}
+
+// secretKeyKey is the key that says where a site's secret key is.
+func (b *builder) secretKeyKey(i int) string {
+	if b.config.Sites[i].SecretKeyFile != "" {
+		return siteKey(i, "secret_key_file")
+	}
+	return siteKey(i, "secret_key_env")
 }
 
 func (b *builder) secretKeyFailed(i int) bool {

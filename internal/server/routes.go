@@ -52,9 +52,9 @@ func (c *Config) routes(log *slog.Logger, former *routes) (*routes, []error) {
 		}
 		site, err := newSite(config, policy, siteLog)
 		errs = append(errs, ofSite(i, err)...)
-		if same != nil {
+		if same != nil && err == nil {
+			_, rt.secretKeys[same] = site.proxy.Keys()
 			site = same
-			rt.secretKeys[site] = config.Proxy.SecretKey
 		}
 		rt.sites[i] = site
 	}
@@ -90,9 +90,7 @@ func (rt *routes) find(config Site, policy forwarded.Policy) *site {
 // rotated.
 func (rt *routes) setSecretKeys() {
 	for site, key := range rt.secretKeys {
-		if key != "" { // else it is that of the environment, which stays
-			_ = site.proxy.SetSecretKey(key) // newSite has found it to be good
-		}
+		_ = site.proxy.SetSecretKey(key) // newSite has found it to be good
 	}
 }
 

@@ -109,12 +109,17 @@ func (s *Server) announce(began []net.Listener) {
 func (s *Server) stop(ctx context.Context, front *front, cut context.CancelCauseFunc) error {
 	s.ready.Store(false)
 	config := s.current.Load().config
-	if delay := config.DrainDelay; delay > 0 && !errors.Is(context.Cause(ctx), ErrReplaced) {
+	replaced := errors.Is(context.Cause(ctx), ErrReplaced)
+	if delay := config.DrainDelay; delay > 0 && !replaced {
 		s.log.Info("not ready any more", slog.Duration("draining_in", delay))
 		<-s.after(delay)
 	}
 	drain := config.DrainTimeout
-	s.log.Info("draining", slog.Int("requests", s.inFlight.now()), slog.Duration("timeout", drain))
+	draining := []any{slog.Int("requests", s.inFlight.now()), slog.Duration("timeout", drain)}
+	if replaced {
+		draining = append(draining, slog.String("because", ErrReplaced.Error()))
+	}
+	s.log.Info("draining", draining...)
 	s.ending.Store(true)
 	s.mu.Lock()
 	s.listeners.end()

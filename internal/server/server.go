@@ -5,7 +5,7 @@
 // in newSite:
 //
 //	accessLog → recovery → routes ─ by host ─▶ site → clerkproxy.Proxy.Middleware ─ Clerk's ─▶ Frontend API
-//	                                                                             └─ other ───▶ application
+//	                                                                             └─ other ───▶ (auth) → application
 package server
 
 import (
