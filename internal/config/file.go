@@ -37,6 +37,9 @@ func notYAML(err error) Problem {
 	if e.ContextMsg != "" {
 		text += " " + e.ContextMsg
 	}
+	if strings.Contains(text, "anchor") {
+		text += "; what begins with an asterisk needs quotes, such as \"*.app.dev\""
+	}
 	return Problem{Text: text, line: e.Mark.Line}
 }
 

@@ -182,6 +182,9 @@ func (b *builder) authentication(i int) *server.Authentication {
 		}
 		return nil
 	}
+	if c.App == "" {
+		b.fail(siteKey(i, "authenticate"), "does nothing without an application to tell; set app too, or leave this out")
+	}
 	for _, party := range c.AuthorizedParties {
 		if !isOrigin(party) {
 			b.fail(siteKey(i, "authorized_parties"), "%q is not an origin; write one such as https://app.dev", party)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/clerkproxy/clerkproxy/auth"
@@ -57,24 +58,20 @@ type Authentication struct {
 // identify tells the application who [auth.Authenticator.Middleware] says it is.
 func identify(app http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		session, ok := auth.FromContext(r.Context())
-		if !ok {
-			r.Header[headerSignedIn] = []string{"false"}
-			app.ServeHTTP(w, r)
-			return
-		}
-		r.Header[headerSignedIn] = []string{"true"}
-		for name, value := range map[string]string{
-			headerUserID:         session.UserID,
-			headerSessionID:      session.ID,
-			headerOrgID:          session.OrgID,
-			headerOrgSlug:        session.OrgSlug,
-			headerOrgRole:        session.OrgRole,
-			headerOrgPermissions: strings.Join(session.OrgPermissions, ","),
-		} {
+		tell := func(name, value string) {
 			if value != "" {
 				r.Header[name] = []string{value}
 			}
+		}
+		session, ok := auth.FromContext(r.Context())
+		tell(headerSignedIn, strconv.FormatBool(ok))
+		if ok {
+			tell(headerUserID, session.UserID)
+			tell(headerSessionID, session.ID)
+			tell(headerOrgID, session.OrgID)
+			tell(headerOrgSlug, session.OrgSlug)
+			tell(headerOrgRole, session.OrgRole)
+			tell(headerOrgPermissions, strings.Join(session.OrgPermissions, ","))
 		}
 		app.ServeHTTP(w, r)
 	})
