@@ -187,11 +187,13 @@ func New(c Config) (*Proxy, error) {
 	}
 
 	if p.transport == nil {
-		p.transport = upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
+		p.upstream = upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
+		p.transport = p.upstream
 	}
 	p.conns = p.transport
 	if c.AssetCache > 0 {
-		p.transport = assets.New(p.transport, assets.Config{MaxBytes: c.AssetCache, BasePath: p.target.path})
+		p.assets = assets.New(p.transport, assets.Config{MaxBytes: c.AssetCache, BasePath: p.target.path})
+		p.transport = p.assets
 	}
 	if c.WrapTransport != nil {
 		p.transport = c.WrapTransport(p.transport)

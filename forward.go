@@ -31,6 +31,8 @@ var (
 
 // forward sends the request to the Frontend API and its answer to the client.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
+	p.counts.inFlight.Add(1)
+	defer p.counts.inFlight.Add(-1)
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	control := http.NewResponseController(w)
@@ -100,6 +102,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
 		if r.Context().Err() == nil {
 			p.log.LogAttrs(ctx, slog.LevelWarn, "the answer of Clerk's Frontend API was cut short",
 				slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("reason", reason(ctx, err)))
+			p.counts.errors.cut.Add(1)
+		} else {
+			p.counts.errors.clientGone.Add(1)
 		}
 		// The headers promised a whole body. Cutting the connection is the only
 		// way left to say that this is not it.
@@ -124,6 +129,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, ctx context.Conte
 	case errors.Is(fault, os.ErrDeadlineExceeded): // a server with a limit of its own
 		answer = errClientStalled
 	case context.Cause(r.Context()) == context.Canceled && !body.wasCut():
+		p.counts.errors.clientGone.Add(1)
 		w.WriteHeader(statusClientClosedRequest)
 		return
 	case r.Context().Err() != nil && context.Cause(r.Context()) != context.Canceled && !errors.Is(err, context.DeadlineExceeded):
@@ -133,6 +139,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, ctx context.Conte
 	case errors.As(err, &timeout) && timeout.Timeout():
 		answer = errUpstreamTimeout
 	}
+	p.counts.errors.of(answer).Add(1)
 	p.log.LogAttrs(ctx, slog.LevelWarn, "a request to Clerk's Frontend API failed",
 		slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.Int("status", answer.status), slog.String("reason", reason(ctx, err)))

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/clerkproxy/clerkproxy/internal/assets"
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
 	"github.com/clerkproxy/clerkproxy/internal/instance"
 	"github.com/clerkproxy/clerkproxy/internal/upstream"
@@ -24,9 +25,12 @@ type Proxy struct {
 	enabled   func(*url.URL) bool
 	front     forwarded.Front
 	transport http.RoundTripper
-	conns     http.RoundTripper // what transport ends in
+	conns     http.RoundTripper   // what transport ends in
+	upstream  *upstream.Transport // nil with a transport of the caller's
+	assets    *assets.Cache       // nil without a cache
 	idle      time.Duration
 	log       *slog.Logger
+	counts    counts
 }
 
 // Path is the path under which the proxy answers, without a trailing slash.
@@ -100,6 +104,7 @@ func (p *Proxy) Middleware(next http.Handler) http.Handler {
 		case errPathMismatch, errNotEnabled, errDevelopment:
 			next.ServeHTTP(w, r)
 		default:
+			p.counts.errors.of(err).Add(1)
 			err.refuse(w, r)
 		}
 	})
@@ -111,6 +116,7 @@ func (p *Proxy) Middleware(next http.Handler) http.Handler {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x, err := p.match(r)
 	if err != nil {
+		p.counts.errors.of(err).Add(1)
 		err.refuse(w, r)
 		return
 	}

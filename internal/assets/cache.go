@@ -52,6 +52,8 @@ type Cache struct {
 	root string // of all that is cached, with a slash at both ends
 	now  func() time.Time
 
+	counts counts
+
 	mu       sync.Mutex
 	store    store
 	fetches  map[fetchKey]*fetch
@@ -113,6 +115,7 @@ func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
 			c.fetch(req, k, e, now)
 		}
 		c.mu.Unlock()
+		c.counts.fromStore(u.detail).Add(1)
 		return e.answer(req, u.status(e, now), now), nil
 	}
 	if e == nil && c.store.knows(k) {
@@ -121,6 +124,7 @@ func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case a.onlyIfCached:
 		c.mu.Unlock()
+		c.counts.misses.Add(1)
 		return notCached(req), nil
 	case !joins(req):
 		c.mu.Unlock()
@@ -143,6 +147,7 @@ func (c *Cache) await(req *http.Request, a ask, r *reader, fwd string, collapsed
 	case <-f.decided:
 	case <-req.Context().Done():
 		r.Close()
+		c.counts.misses.Add(1)
 		return nil, req.Context().Err()
 	}
 	v := f.verdict
@@ -150,6 +155,7 @@ func (c *Cache) await(req *http.Request, a ask, r *reader, fwd string, collapsed
 	switch {
 	case v.err != nil && (v.entry == nil || !a.toleratesStale()):
 		r.Close()
+		c.counts.misses.Add(1)
 		return nil, v.err
 	case v.entry == nil, !v.entry.matches(req.Header), v.stale && !a.toleratesStale():
 		r.Close()
@@ -157,19 +163,23 @@ func (c *Cache) await(req *http.Request, a ask, r *reader, fwd string, collapsed
 	case v.stale:
 		r.Close()
 		s.detail = detailStaleIfError
+		c.counts.fromStore(s.detail).Add(1)
 		return v.entry.answer(req, s.append(v.entry.status), c.now()), nil
 	case v.streams:
 		s.stored, s.code = !collapsed, 0
+		c.counts.fromFetch(collapsed).Add(1)
 		return v.entry.stream(req, r, s.append(v.entry.status), c.now()), nil
 	default:
 		r.Close()
 		s.stored = !collapsed
+		c.counts.fromFetch(collapsed).Add(1)
 		return v.entry.answer(req, s.append(v.entry.status), c.now()), nil
 	}
 }
 
 // alone sends a request on as it is; nothing of its answer is kept.
 func (c *Cache) alone(req *http.Request, fwd string) (*http.Response, error) {
+	c.counts.misses.Add(1)
 	resp, err := c.next.RoundTrip(req)
 	if err != nil {
 		return nil, err

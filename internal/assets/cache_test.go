@@ -840,6 +840,10 @@ func testManyAtOnce(t *testing.T) {
 	if c.store.held != 0 || c.store.bytes() > c.store.max {
 		t.Errorf("%d held, %d of %d bytes", c.store.held, c.store.bytes(), c.store.max)
 	}
+	s := c.Stats()
+	if n := s.Hits + s.Stale + s.Shared + s.Misses; n != 64*100 || s.Hits == 0 || s.Misses == 0 {
+		t.Errorf("%d requests were counted: %+v", n, s)
+	}
 }
 
 func TestOfAnyClockTheAgeIsTrue(t *testing.T) {

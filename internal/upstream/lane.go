@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"crypto/tls"
-	"net"
 	"sync"
 	"time"
 )
@@ -23,7 +22,7 @@ const (
 type lane struct {
 	origin Origin
 	config Config
-	dialer *net.Dialer
+	dialer *dialer
 	tls    *tls.Config
 
 	mu      sync.Mutex
@@ -121,7 +120,8 @@ func (l *lane) grow() {
 }
 
 func (l *lane) dial() (*conn, error) {
-	raw, err := l.dialer.Dial("tcp", l.origin.addr())
+	ctx := context.Background()
+	raw, err := l.dialer.DialContext(ctx, "tcp", l.origin.addr())
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,6 @@ func (l *lane) dial() (*conn, error) {
 	if !l.origin.tls() {
 		return newConn(l, raw, peek), nil
 	}
-	ctx := context.Background()
 	if l.config.TLSHandshakeTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.config.TLSHandshakeTimeout)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,9 +25,12 @@ import (
 type Transport struct {
 	origin Origin
 	config Config
+	dialer *dialer
 	shared *http.Transport
 	lane   *lane // nil where connections go through an egress proxy
 	wide   wide
+
+	requests, answers atomic.Uint64
 }
 
 // bufferedBody is the largest request body that is read whole before it is sent
@@ -37,6 +41,15 @@ const bufferedBody = 16 << 10
 // again by itself when a pooled connection turns out to be closed and nothing
 // can have come of the request.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.requests.Add(1)
+	resp, err := t.roundTrip(req)
+	if err == nil {
+		t.answers.Add(1)
+	}
+	return resp, err
+}
+
+func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != t.origin.Scheme || req.URL.Host != t.origin.Host {
 		closeBody(req)
 		return nil, errors.New("upstream: the request is for another origin")

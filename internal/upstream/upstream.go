@@ -59,7 +59,7 @@ func New(origin Origin, c Config) *Transport {
 	c.ResponseHeaderTimeout = Timeout(c.ResponseHeaderTimeout, 30*time.Second)
 	c.IdleConnTimeout = Timeout(c.IdleConnTimeout, 90*time.Second)
 
-	dialer := &net.Dialer{Timeout: c.DialTimeout, KeepAlive: 30 * time.Second}
+	dialer := &dialer{net: net.Dialer{Timeout: c.DialTimeout, KeepAlive: 30 * time.Second}}
 	secure := &tls.Config{
 		RootCAs:            c.RootCAs,
 		MinVersion:         tls.VersionTLS12,
@@ -71,6 +71,7 @@ func New(origin Origin, c Config) *Transport {
 	t := &Transport{
 		origin: origin,
 		config: c,
+		dialer: dialer,
 		shared: shared,
 		wide:   wide{origin: origin, transport: shared, timeout: cmp.Or(c.DialTimeout, time.Minute) + c.TLSHandshakeTimeout, attentive: time.Hour},
 	}
@@ -85,7 +86,7 @@ func New(origin Origin, c Config) *Transport {
 }
 
 // newShared is net/http's transport, tuned for one origin.
-func newShared(c Config, dialer *net.Dialer, secure *tls.Config) *http.Transport {
+func newShared(c Config, dialer *dialer, secure *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialer.DialContext,
