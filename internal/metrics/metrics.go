@@ -66,11 +66,12 @@ type SiteStats struct {
 	clerkproxy.Stats
 }
 
-// A Certificate is one that the server shows to clients.
+// A Certificate is one that the server shows to clients, or is to show.
 type Certificate struct {
 	Name     string // one of the names that it is for
 	Issuer   string
-	NotAfter time.Time
+	NotAfter time.Time // zero: there is none yet
+	Failure  string    // why there is none, or no newer one; empty: all is well
 }
 
 // Reloads are attempts to load the configuration again.
