@@ -187,8 +187,7 @@ func New(c Config) (*Proxy, error) {
 	}
 
 	if p.transport == nil {
-		p.upstream = upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
-		p.transport = p.upstream
+		p.transport = upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
 	}
 	p.conns = p.transport
 	if c.AssetCache > 0 {

@@ -25,9 +25,8 @@ type Proxy struct {
 	enabled   func(*url.URL) bool
 	front     forwarded.Front
 	transport http.RoundTripper
-	conns     http.RoundTripper   // what transport ends in
-	upstream  *upstream.Transport // nil with a transport of the caller's
-	assets    *assets.Cache       // nil without a cache
+	conns     http.RoundTripper // what transport ends in
+	assets    *assets.Cache     // nil without a cache
 	idle      time.Duration
 	log       *slog.Logger
 	counts    counts

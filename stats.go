@@ -2,6 +2,8 @@ package clerkproxy
 
 import (
 	"sync/atomic"
+
+	"github.com/clerkproxy/clerkproxy/internal/upstream"
 )
 
 // Stats is what a [Proxy] has done since it was made, and what it is doing. The
@@ -82,8 +84,8 @@ type ErrorStats struct {
 // called every second.
 func (p *Proxy) Stats() Stats {
 	s := Stats{InFlight: p.counts.inFlight.Load(), Errors: p.counts.errors.stats()}
-	if p.upstream != nil {
-		s.Upstream = UpstreamStats(p.upstream.Stats())
+	if own, ok := p.conns.(*upstream.Transport); ok {
+		s.Upstream = UpstreamStats(own.Stats())
 	}
 	if p.assets != nil {
 		s.Assets = AssetStats(p.assets.Stats())
