@@ -37,7 +37,7 @@ const (
 // TestScripts runs testdata/script. Besides testscript's own commands they use:
 //
 //	start NAME clerk-proxy ARGS    runs it until it says that it listens; its address is then $NAME
-//	await NAME REGEXP              waits until it has said that
+//	await NAME REGEXP [VARIABLE]   waits until it has said that; the variable gets the first group
 //	said NAME REGEXP               asserts that it has; ! said, that it has not
 //	signal NAME SIGNAL             sends it TERM, INT or HUP
 //	ended NAME                     waits for its end with status 0; ! ended, with another
@@ -63,6 +63,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SK_TEST", testSecretKey)
 			// The race detector would have every process sleep before it ends.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			// One address by default is one too few for all that run at a time.
+			env.Setenv("CLERK_PROXY_ADMIN_LISTEN", "off")
 			// What a script starts inside of its process ends with it.
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			s := &script{ctx: ctx, processes: map[string]*process{}, held: make(chan struct{}), release: make(chan struct{}), answer: make(chan string, 1)}
@@ -162,7 +164,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	p := &process{command: exec.Command(args[1], args[2:]...), over: make(chan struct{}), more: make(chan struct{})}
 	p.command.Dir = ts.Getenv("WORK")
-	for _, name := range []string{"PATH", "HOME", "GORACE", "CLERK_PUBLISHABLE_KEY", "CLERK_SECRET_KEY", "CLERK_SECRET_KEY_FILE", "CLERK_PROXY_URL", "CLERK_FAPI_URL", "CLERK_PROXY_FAPI_CA", "SHOP_KEY"} {
+	for _, name := range []string{"PATH", "HOME", "GORACE", "CLERK_PUBLISHABLE_KEY", "CLERK_SECRET_KEY", "CLERK_SECRET_KEY_FILE", "CLERK_PROXY_URL", "CLERK_FAPI_URL", "CLERK_PROXY_FAPI_CA", "CLERK_PROXY_ADMIN_LISTEN", "SHOP_KEY"} {
 		if value := ts.Getenv(name); value != "" {
 			p.command.Env = append(p.command.Env, name+"="+value)
 		}
@@ -185,11 +187,14 @@ func named(ts *testscript.TestScript, name string) *process {
 }
 
 func await(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: await NAME REGEXP")
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: await NAME REGEXP [VARIABLE]")
 	}
-	_, err := named(ts, args[0]).await(of(ts).ctx, regexp.MustCompile(args[1]))
+	match, err := named(ts, args[0]).await(of(ts).ctx, regexp.MustCompile(args[1]))
 	ts.Check(err)
+	if len(args) == 3 {
+		ts.Setenv(args[2], match[1])
+	}
 }
 
 func said(ts *testscript.TestScript, neg bool, args []string) {

@@ -18,6 +18,7 @@ import (
 	"github.com/clerkproxy/clerkproxy/internal/handover"
 	"github.com/clerkproxy/clerkproxy/internal/instance"
 	"github.com/clerkproxy/clerkproxy/internal/server"
+	"github.com/clerkproxy/clerkproxy/internal/tracing"
 )
 
 type serveCommand struct {
@@ -70,11 +71,12 @@ func (c *serveCommand) run(cmd *cobra.Command, _ []string) error {
 
 	source, unused, problems := c.settings.source()
 	loaded, files, err := source.Load()
-	if err := errors.Join(append(problems, err)...); err != nil {
+	if err := errors.Join(append(problems, err, tracing.CheckEnvironment())...); err != nil {
 		return err
 	}
 	logTo := newLogSwitch(newLogHandler(loaded.Config.Log, cmd.ErrOrStderr()))
-	log := slog.New(logTo)
+	var seen overview
+	log := slog.New(seen.events.Handler(logTo))
 	if len(unused) > 0 {
 		log.Warn(strings.Join(unused, ", ") + " in the environment: not used, as the sites are in " + source.File)
 	}
@@ -96,6 +98,14 @@ func (c *serveCommand) run(cmd *cobra.Command, _ []string) error {
 		turn.begin(log)
 		tellSystemd(log, daemon.SdNotifyReady)
 	}
+	conf.Tracer, err = tracing.FromEnvironment(ctx, buildVersion().module, log)
+	if err != nil {
+		return err
+	}
+	defer endTraces(conf.Tracer, log)
+	if loaded.Config.Admin.On() {
+		conf.OnAccess = seen.follow
+	}
 	srv, err := server.New(conf)
 	if err != nil {
 		return err
@@ -110,7 +120,20 @@ func (c *serveCommand) run(cmd *cobra.Command, _ []string) error {
 	go keepWatchdog(ctx, log) // ends with ctx
 	reloads := reloader{source: source, server: srv, log: log, logTo: logTo, stderr: cmd.ErrOrStderr(), loaded: loaded, files: files}
 	go reloads.run(ctx, asked) // ends with ctx
+	if pages := loaded.Config.Admin; pages.On() {
+		defer seen.show(ctx, srv, pages, log)()
+	}
 	return srv.Run(ctx)
+}
+
+// endTraces sends what is left of the traces.
+func endTraces(tracer *tracing.Tracer, log *slog.Logger) {
+	if tracer == nil {
+		return
+	}
+	if err := tracer.Close(); err != nil {
+		log.Warn("the last traces were not sent", slog.String("reason", err.Error()))
+	}
 }
 
 func announceSite(log *slog.Logger, site config.Site) {

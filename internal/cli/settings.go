@@ -43,6 +43,8 @@ var keyOfFlag = map[string]string{
 	"drain-timeout":      "drain_timeout",
 	"watch-interval":     "watch_interval",
 	"allow-development":  "sites[0].allow_development",
+	"admin-listen":       "admin.listen",
+	"admin-pprof":        "admin.pprof",
 	"log-format":         "log.format",
 	"log-level":          "log.level",
 }
@@ -84,6 +86,8 @@ func (s *settings) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&c.WatchInterval, "watch-interval", c.WatchInterval, "how often to look whether the configuration's files have changed; 0 for never")
 	flags.StringVar(&s.handover, "handover", "", "`path` of a socket at which to take over from the process that serves, and to be taken over from")
 	flags.BoolVar(&site.AllowDevelopment, "allow-development", false, "with a development instance's keys, serve the application without the proxy")
+	flags.StringVar(&c.Admin.Listen, "admin-listen", c.Admin.Listen, "`host:port` of the status page, health and metrics, or off; whoever can reach it can see them")
+	flags.BoolVar(&c.Admin.Pprof, "admin-pprof", false, "serve profiles of the process there too, in which there may be secrets")
 	addLogFlags(flags, &c.Log)
 	variables := instanceVariables()
 	variables["satellite"] = []string{"CLERK_IS_SATELLITE"}

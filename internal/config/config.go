@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clerkproxy/clerkproxy"
+	"github.com/clerkproxy/clerkproxy/internal/admin"
 	"github.com/clerkproxy/clerkproxy/internal/server"
 )
 
@@ -31,6 +32,7 @@ type Config struct {
 	// WatchInterval is how often the files of the configuration are looked at
 	// for changes; 0 never.
 	WatchInterval time.Duration `yaml:"watch_interval"`
+	Admin         Admin         `yaml:"admin"`
 	Log           Log           `yaml:"log"`
 	// Sites are what is served.
 	Sites []Site `yaml:"sites"`
@@ -75,6 +77,7 @@ func Default() Config {
 		AssetCache:    "64MiB",
 		DrainTimeout:  server.DefaultDrainTimeout,
 		WatchInterval: time.Second,
+		Admin:         Admin{Listen: admin.DefaultListen},
 		Log:           Log{Format: "text", Level: "info"},
 	}
 }

@@ -31,6 +31,7 @@ trusted_proxies: none
 client_ip_header: CF-Connecting-IP
 asset_cache: 0
 drain_timeout: 1m30s
+admin: {listen: off}
 log: {format: json, level: warn}
 sites:
   - hosts: app.dev
@@ -65,6 +66,7 @@ func TestAFileIsReadAsItSays(t *testing.T) {
 		AssetCache:     "0",
 		DrainTimeout:   90 * time.Second,
 		WatchInterval:  time.Second, // the default
+		Admin:          Admin{Listen: "off"},
 		Log:            Log{Format: "json", Level: "warn"},
 		Sites: []Site{{
 			Name:           "app.dev", // of its hosts

@@ -65,6 +65,9 @@ func (b *builder) server() server.Config {
 	if c.WatchInterval < 0 || c.WatchInterval > 0 && c.WatchInterval < minWatchInterval {
 		b.fail("watch_interval", "%s is too short; write a time such as 1s, or 0 for never", c.WatchInterval)
 	}
+	for _, p := range c.Admin.Problems() {
+		b.fail("admin."+p.Key, "%s", p.Text)
+	}
 	for _, p := range c.Log.Problems() {
 		b.fail("log."+p.Key, "%s", p.Text)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/tracing"
 )
 
 // Who a request went to, [Access].Target.
@@ -44,6 +45,8 @@ type Access struct {
 	Site string
 	// Target is who it went to, [TargetClerk], [TargetApp] or [TargetNone].
 	Target string
+	// Asset is whether it asked for one of Clerk's scripts, below /npm/.
+	Asset bool
 	// AuthStatus and AuthReason are the decision of package auth, where the site
 	// has it: signed-in, signed-out or handshake, and why. A handshake is
 	// answered by this server: the application does not get the request.
@@ -64,12 +67,15 @@ type Access struct {
 	ClientIP netip.Addr
 	// ClerkTraceID is the id by which Clerk knows the request, or empty.
 	ClerkTraceID string
+	// TraceID is the id of the trace that the request is recorded in, or empty.
+	TraceID string
 	// Aborted says who cut the answer off: [AbortedByClient] and so on. Empty:
 	// it is whole.
 	Aborted string
 
-	source  forwarded.Source
-	several bool // there are sites to tell apart
+	source    forwarded.Source
+	several   bool   // there are sites to tell apart
+	proxyPath string // of the site
 }
 
 type accessKey struct{}
@@ -97,6 +103,11 @@ func (s *Server) accessLog(policy forwarded.Policy, several bool, next http.Hand
 			several:   several,
 		}
 		r = r.WithContext(context.WithValue(r.Context(), accessKey{}, access))
+		var span tracing.Span
+		if s.tracer != nil {
+			r, span = s.tracer.Start(r, source.PeerTrusted)
+			access.TraceID = span.TraceID()
+		}
 		response := &response{ResponseWriter: w, ending: &s.ending}
 		defer func() {
 			panicked := recover()
@@ -104,10 +115,13 @@ func (s *Server) accessLog(policy forwarded.Policy, several bool, next http.Hand
 				response.implicitOK() // net/http sends it when a handler says nothing
 			}
 			access.finish(r.Context(), response, panicked != nil)
-			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request", access.attrs()...)
+			if s.tracer != nil {
+				span.End(access.traced())
+			}
 			if s.onAccess != nil {
 				s.onAccess(*access)
 			}
+			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request", access.attrs()...)
 			if panicked != nil {
 				panic(panicked)
 			}
@@ -132,7 +146,7 @@ func (a *Access) finish(ctx context.Context, response *response, cut bool) {
 }
 
 func (a *Access) attrs() []slog.Attr {
-	attrs := make([]slog.Attr, 0, 13)
+	attrs := make([]slog.Attr, 0, 14)
 	attrs = append(attrs,
 		slog.String("method", a.Method),
 		slog.String("path", a.Path),
@@ -157,6 +171,9 @@ func (a *Access) attrs() []slog.Attr {
 	}
 	if a.ClerkTraceID != "" {
 		attrs = append(attrs, slog.String("clerk_trace_id", a.ClerkTraceID))
+	}
+	if a.TraceID != "" {
+		attrs = append(attrs, slog.String("trace_id", a.TraceID))
 	}
 	if a.Aborted != "" {
 		attrs = append(attrs, slog.String("aborted", a.Aborted))

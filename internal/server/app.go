@@ -16,10 +16,10 @@ import (
 	"github.com/clerkproxy/clerkproxy/internal/upstream"
 )
 
-// toApp marks a request as the application's, and makes room in its headers for
+// forApp marks a request as the application's, and makes room in its headers for
 // what this server has to say: its id, and who is signed in. Clerk gets the
 // headers as the client sent them.
-func toApp(app http.Handler) http.Handler {
+func forApp(app http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		settleConnection(r.Header)
 		dropIdentity(r.Header)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clerkproxy/clerkproxy"
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/tracing"
 )
 
 // routes lead a request to its site, by its public host.
@@ -40,7 +41,7 @@ func (rt *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // routes wires the sites, or returns every problem that they have. Those of the
 // former ones that are to stay as they are, stay; but for their secret keys,
 // which setSecretKeys is for.
-func (c *Config) routes(log *slog.Logger, former *routes) (*routes, []error) {
+func (c *Config) routes(log *slog.Logger, tracer *tracing.Tracer, former *routes) (*routes, []error) {
 	errs := c.siteProblems()
 	rt := &routes{sites: make([]*site, len(c.Sites)), secretKeys: map[*site]string{}}
 	policy := c.policy()
@@ -50,7 +51,7 @@ func (c *Config) routes(log *slog.Logger, former *routes) (*routes, []error) {
 		if same != nil {
 			siteLog = slog.New(slog.DiscardHandler) // it is made only to see what is wrong
 		}
-		site, err := newSite(config, policy, siteLog)
+		site, err := newSite(config, policy, tracer, siteLog)
 		errs = append(errs, ofSite(i, err)...)
 		if same != nil && err == nil {
 			_, rt.secretKeys[same] = site.proxy.Keys()

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/tracing"
 )
 
 const (
@@ -80,6 +81,10 @@ type Config struct {
 	// OnAccess, if not nil, is called with the record of each request, when it
 	// has ended, by the request's own goroutine. It counts for [New] only.
 	OnAccess func(Access)
+
+	// Tracer, if not nil, records a trace of each request. It counts for [New]
+	// only.
+	Tracer *tracing.Tracer
 }
 
 // Server serves the Clerk proxy and applications. Make one with [New].
@@ -88,6 +93,7 @@ type Server struct {
 	onListen func(net.Addr)
 	onReady  func()
 	onAccess func(Access)
+	tracer   *tracing.Tracer
 	handler  http.Handler
 	inFlight inFlight
 
@@ -118,6 +124,7 @@ func New(c Config) (*Server, error) {
 		onListen:  c.OnListen,
 		onReady:   c.OnReady,
 		onAccess:  c.OnAccess,
+		tracer:    c.Tracer,
 		after:     time.After,
 		listeners: listeners{inherited: c.Inherited},
 	}
@@ -140,7 +147,7 @@ func (s *Server) wire(c Config, former *routes) (*current, error) {
 	}
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
 	errs := c.listenProblems()
-	routes, siteErrs := c.routes(s.log, former)
+	routes, siteErrs := c.routes(s.log, s.tracer, former)
 	if err := errors.Join(append(errs, siteErrs...)...); err != nil {
 		return nil, err
 	}

@@ -9,11 +9,13 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/clerkproxy/clerkproxy"
 	"github.com/clerkproxy/clerkproxy/auth"
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/tracing"
 	"github.com/clerkproxy/clerkproxy/internal/upstream"
 )
 
@@ -89,6 +91,7 @@ type site struct {
 	config   Site
 	policy   forwarded.Policy
 	proxy    *clerkproxy.Proxy
+	assets   string // what the paths of Clerk's scripts begin with
 	handler  http.Handler
 	inFlight inFlight
 	idle     []idleCloser // what it has connections with
@@ -97,7 +100,7 @@ type site struct {
 type idleCloser interface{ CloseIdleConnections() }
 
 // newSite wires a site. It returns every problem that there is.
-func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
+func newSite(c Site, policy forwarded.Policy, tracer *tracing.Tracer, log *slog.Logger) (*site, error) {
 	errs := c.problems()
 	config := c.Proxy
 	if config.Hosts == nil {
@@ -111,6 +114,9 @@ func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
 		if c.Proxy.WrapTransport != nil {
 			next = c.Proxy.WrapTransport(next)
 		}
+		if tracer != nil {
+			next = tracer.ToFrontendAPI(next)
+		}
 		return timed(next)
 	}
 	proxy, err := clerkproxy.New(config)
@@ -121,7 +127,11 @@ func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
 		return nil, err
 	}
 	transport := appTransport(upstream.Timeout(c.AppTimeout, DefaultAppTimeout))
-	app, err := c.app(proxy, transport, policy, log)
+	var toApp http.RoundTripper = transport
+	if tracer != nil {
+		toApp = tracer.ToApp(toApp)
+	}
+	app, err := c.app(proxy, toApp, policy, log)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +143,8 @@ func newSite(c Site, policy forwarded.Policy, log *slog.Logger) (*site, error) {
 		config:  c,
 		policy:  policy,
 		proxy:   proxy,
-		handler: slowBody(proxy.Middleware(toApp(app))),
+		assets:  proxy.Path() + "/npm/",
+		handler: slowBody(proxy.Middleware(forApp(app))),
 		idle:    []idleCloser{proxy, transport, backend},
 	}, nil
 }
@@ -198,7 +209,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.inFlight.add(1)
 	defer s.inFlight.add(-1)
 	if access := accessOf(r.Context()); access != nil {
-		access.Site, access.Target = s.name, TargetClerk
+		access.Site, access.Target, access.proxyPath = s.name, TargetClerk, s.proxy.Path()
+		access.Asset = strings.HasPrefix(access.Path, s.assets)
 	}
 	s.handler.ServeHTTP(w, r)
 }
