@@ -19,6 +19,7 @@ type process struct {
 	t       *testing.T
 	name    string
 	command *exec.Cmd
+	stopped sync.Once
 
 	mu    sync.Mutex
 	said  strings.Builder
@@ -64,7 +65,9 @@ func (p *process) listen(output io.Reader) {
 
 // stop asks the process to end as an operator does, and fails the test if it
 // does not, or not in good order.
-func (p *process) stop() {
+func (p *process) stop() { p.stopped.Do(p.end) }
+
+func (p *process) end() {
 	_ = p.command.Process.Signal(syscall.SIGTERM)
 	ended := make(chan error, 1)
 	go func() { ended <- p.command.Wait() }()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
@@ -19,7 +20,7 @@ const maxScreenshot = 200_000
 func TestScreenshots(t *testing.T) {
 	t.Parallel()
 	if !*updateScreenshots {
-		for _, name := range []string{"sign-in.png", "signed-in.png", "satellite.png"} {
+		for _, name := range []string{"sign-in.png", "signed-in.png", "satellite.png", "status.png", "status-dark.png"} {
 			picture, err := os.Stat(filepath.Join(imagesDir, name))
 			switch {
 			case err != nil:
@@ -53,6 +54,15 @@ func TestScreenshots(t *testing.T) {
 		b.untilAt(satellite, "signed-in")
 		b.untilPictured()
 		b.keepScreenshot("satellite.png")
+	})
+	t.Run("the status page", func(t *testing.T) {
+		i := install(t, "--admin-listen", "127.0.0.1:25375")
+		go i.beBusy(t.Context()) // as long as the test
+		b := open(t, "http://127.0.0.1:25375/")
+		b.untilWithin(6*time.Minute, "the lines have their full length", `document.querySelector("#requests .stroke").getAttribute("d")?.split("L").length >= 150`)
+		b.until("all is well", `document.querySelector("#verdict").dataset.state === "good"`)
+		b.keepStatusScreenshot("status.png", "light")
+		b.keepStatusScreenshot("status-dark.png", "dark")
 	})
 }
 

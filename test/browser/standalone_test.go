@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -34,10 +35,21 @@ const applicationPage = `<!doctype html>
   }
 </script>`
 
-// TestEmulatorServeAndApplication runs what an operator runs, as processes of
-// their own that know of each other by files and environment variables.
-func TestEmulatorServeAndApplication(t *testing.T) {
-	t.Parallel()
+// An installation is what an operator runs: an application, and clerk-proxy in
+// front of it, between the browser and an emulated Clerk. The processes know of
+// each other by files and environment variables.
+type installation struct {
+	address string // of the proxy, where the application is too
+	status  string // of the status page
+	serve   *process
+
+	mu       sync.Mutex
+	visitors []string // the public hosts that the application was told
+}
+
+// install runs an installation, with further flags for serve.
+func install(t *testing.T, flags ...string) *installation {
+	t.Helper()
 	listen := freeAddress(t)
 	address := "http://localhost" + listen[strings.LastIndex(listen, ":"):]
 	caFile := filepath.Join(t.TempDir(), "ca.pem")
@@ -50,35 +62,51 @@ func TestEmulatorServeAndApplication(t *testing.T) {
 	emulator.Env = cleanEnv()
 	publishableKey := start(t, "clerk-proxy emulator", emulator).says(`(pk_live_\S+)`)
 
-	var visitors []string
+	i := &installation{address: address}
 	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		visitors = append(visitors, r.Header.Get("X-Forwarded-Host"))
+		i.mu.Lock()
+		i.visitors = append(i.visitors, r.Header.Get("X-Forwarded-Host"))
+		i.mu.Unlock()
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, applicationPage, publishableKey, email)
 	}))
 	t.Cleanup(application.Close)
 
-	serve := exec.Command("sh", "-c", `set -a; . "$1"; shift; exec "$@"`, "sh", envFile,
-		clerkProxy, "serve", "--listen", listen, "--app", application.URL, "--fapi-ca", caFile, "--host", "localhost")
+	serve := exec.Command("sh", append([]string{"-c", `set -a; . "$1"; shift; exec "$@"`, "sh", envFile,
+		clerkProxy, "serve", "--listen", listen, "--app", application.URL, "--fapi-ca", caFile, "--host", "localhost", "--admin-listen", "127.0.0.1:0"}, flags...)...)
 	serve.Env = cleanEnv()
-	served := start(t, "clerk-proxy serve", serve)
-	served.says(`(listening|` + strings.TrimPrefix(address, "http://") + `|` + listen + `)`)
+	i.serve = start(t, "clerk-proxy serve", serve)
+	for listens := false; !listens || i.status == ""; {
+		// Which comes first is not known.
+		if url := i.serve.says(`msg=listening|msg="admin pages" url=(\S+)/`); url != "" {
+			i.status = url
+		} else {
+			listens = true
+		}
+	}
+	return i
+}
 
-	b := open(t, address+"/")
+func TestEmulatorServeAndApplication(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	b := open(t, i.address+"/")
 	b.signIn()
-	b.visit(address + "/")
+	b.visit(i.address + "/")
 	b.untilSignedIn()
 
-	served.says(`path=/__clerk/v1/client/sign_ins/\w+/attempt_first_factor (.*)`)
-	served.mu.Lock()
-	defer served.mu.Unlock()
+	i.serve.says(`path=/__clerk/v1/client/sign_ins/\w+/attempt_first_factor (.*)`)
+	i.serve.mu.Lock()
+	defer i.serve.mu.Unlock()
 	for _, secret := range []string{"__session", "eyJ", "sk_live_", "_clerk_js_version", password} {
-		if strings.Contains(served.said.String(), secret) {
+		if strings.Contains(i.serve.said.String(), secret) {
 			t.Errorf("the log of serve holds %q", secret)
 		}
 	}
-	for _, host := range visitors {
-		if "http://"+host != address {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, host := range i.visitors {
+		if "http://"+host != i.address {
 			t.Errorf("the application was told that its public host is %q", host)
 		}
 	}
