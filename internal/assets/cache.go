@@ -93,7 +93,7 @@ func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !c.holds(path) {
 		return c.next.RoundTrip(req)
 	}
-	k, ok := keyOf(req, path)
+	k, ok := keyOf(req.Header, path, req.URL.RawQuery, req.URL.ForceQuery)
 	switch {
 	case req.Method != http.MethodGet && req.Method != http.MethodHead:
 		return c.otherMethod(req, k)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 // An entry is one answer. Nothing of it changes once it is in the store but what
@@ -22,7 +24,8 @@ type entry struct {
 	// header is as it came, but for what is for one connection only. Its Age is
 	// a placeholder, so that a copy has the room.
 	header    http.Header
-	status    []string // Cache-Status of the caches before
+	fields    wire.Fields // the header's, but for Age and Cache-Status
+	status    []string    // Cache-Status of the caches before
 	hitStatus []string
 	etag      string
 	modified  time.Time // Last-Modified, or zero
@@ -111,6 +114,14 @@ func (e *entry) with(body []byte) *entry {
 	whole.size += int64(cap(whole.body))
 	whole.header = maps.Clone(e.header)
 	whole.header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	for _, name := range slices.Sorted(maps.Keys(whole.header)) {
+		if name == "Age" || name == cacheStatus {
+			continue
+		}
+		for _, value := range whole.header[name] {
+			whole.fields = append(whole.fields, wire.Field{Name: name, Value: value})
+		}
+	}
 	return &whole
 }
 
@@ -153,9 +164,9 @@ func (e *entry) conditions(h http.Header) {
 
 // matches reports whether the entry answers a request with these headers, as far
 // as its Vary is concerned, RFC 9111 §4.1.
-func (e *entry) matches(h http.Header) bool {
+func (e *entry) matches(h wire.Header) bool {
 	for _, f := range e.vary {
-		if !slices.Equal(h[f.name], f.values) {
+		if !slices.Equal(h.Values(f.name), f.values) {
 			return false
 		}
 	}

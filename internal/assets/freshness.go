@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 const (
@@ -199,10 +201,10 @@ type ask struct {
 	maxAge, minFresh               time.Duration
 }
 
-func askOf(h http.Header) ask {
-	lines := h["Cache-Control"]
+func askOf(h wire.Header) ask {
+	lines := h.Values("Cache-Control")
 	if len(lines) == 0 {
-		return ask{noCache: len(h["Pragma"]) > 0 && saysNoCache(h["Pragma"]), maxAge: absent, minFresh: absent} // §5.4
+		return ask{noCache: saysNoCache(h.Values("Pragma")), maxAge: absent, minFresh: absent} // §5.4
 	}
 	d := parseDirectives(lines)
 	return ask{noStore: d.noStore, noCache: d.noCache, onlyIfCached: d.onlyIfCached, maxAge: d.maxAge, minFresh: d.minFresh}

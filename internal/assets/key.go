@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 // maxKey is the length of the longest URL, with what else is keyed, that is kept.
@@ -52,25 +54,31 @@ func (k key) size() int {
 // keyOf returns the key of a request, or false if it has none: nothing is kept
 // of requests that say a thing twice, that are very long, or that refuse an
 // answer without a coding.
-func keyOf(req *http.Request, path string) (key, bool) {
-	h := req.Header
-	if len(h["Clerk-Proxy-Url"]) > 1 || len(h["X-Forwarded-Host"]) > 1 || len(h["X-Forwarded-Proto"]) > 1 || len(h["Origin"]) > 1 {
-		return key{}, false
-	}
-	accepted, ok := parseAcceptEncoding(h["Accept-Encoding"])
+func keyOf(h wire.Header, path, query string, forceQuery bool) (key, bool) {
+	accepted, ok := parseAcceptEncoding(h.Values("Accept-Encoding"))
 	if !ok {
 		return key{}, false
 	}
-	k := key{
-		path:           path,
-		query:          req.URL.RawQuery,
-		forceQuery:     req.URL.ForceQuery,
-		proxyURL:       first(h, "Clerk-Proxy-Url"),
-		forwardedHost:  first(h, "X-Forwarded-Host"),
-		forwardedProto: first(h, "X-Forwarded-Proto"),
-		encodings:      accepted,
+	k := key{path: path, query: query, forceQuery: forceQuery, encodings: accepted}
+	origin := ""
+	for _, said := range [...]struct {
+		name  string
+		value *string
+	}{
+		{"Clerk-Proxy-Url", &k.proxyURL},
+		{"X-Forwarded-Host", &k.forwardedHost},
+		{"X-Forwarded-Proto", &k.forwardedProto},
+		{"Origin", &origin},
+	} {
+		values := h.Values(said.name)
+		if len(values) > 1 {
+			return key{}, false
+		}
+		if len(values) == 1 {
+			*said.value = values[0]
+		}
 	}
-	return k, k.size()+len(first(h, "Origin")) <= maxKey
+	return k, k.size()+len(origin) <= maxKey
 }
 
 // root is the path that everything kept is below.

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 const (
@@ -60,7 +62,7 @@ func (s *segment) last() *entry {
 }
 
 // find returns the entry that answers a request with these headers, or nil.
-func (s *store) find(k key, h http.Header) *entry {
+func (s *store) find(k key, h wire.Header) *entry {
 	for _, e := range s.entries[k] {
 		if e.matches(h) {
 			return e
@@ -108,7 +110,7 @@ func (s *store) maxEntry() int64 { return s.max / 8 }
 
 // add keeps an entry in place of those that answered the same request. It
 // reports whether there was room.
-func (s *store) add(e *entry, h http.Header) bool {
+func (s *store) add(e *entry, h wire.Header) bool {
 	protect := false
 	for {
 		old := s.find(e.key, h)

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"net/textproto"
 	"strings"
+
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 // DefaultTrustedProxies are the loopback, private, link-local and unique-local
@@ -56,20 +58,25 @@ func (s Source) Origin() string { return s.Scheme + "://" + s.Host }
 
 // Source looks at a request.
 func (p *Policy) Source(r *http.Request) Source {
-	peer := peerAddr(r.RemoteAddr)
+	return p.SourceOf(PeerAddr(r.RemoteAddr), r.TLS != nil, r.Host, r.Header)
+}
+
+// SourceOf looks at a request that is not one of net/http's: at the address of
+// the peer, in canonical form, whether the connection has TLS, and what the
+// request says.
+func (p *Policy) SourceOf(peer netip.Addr, secure bool, host string, h wire.Header) Source {
 	s := Source{PeerTrusted: p.trusts(peer), ClientIP: peer, Scheme: "http"}
-	if r.TLS != nil {
+	if secure {
 		s.Scheme = "https"
 	}
-	host := r.Host
 	if s.PeerTrusted {
-		s.ClientIP = p.clientIP(r.Header, peer)
-		if proto := first(r.Header["X-Forwarded-Proto"]); strings.EqualFold(proto, "https") {
+		s.ClientIP = p.clientIP(h, peer)
+		if proto := first(h.Values("X-Forwarded-Proto")); strings.EqualFold(proto, "https") {
 			s.Scheme = "https"
 		} else if strings.EqualFold(proto, "http") {
 			s.Scheme = "http"
 		}
-		if h := first(r.Header["X-Forwarded-Host"]); h != "" {
+		if h := first(h.Values("X-Forwarded-Host")); h != "" {
 			host = h
 		}
 	}
@@ -87,18 +94,18 @@ func (p *Policy) trusts(a netip.Addr) bool {
 }
 
 // clientIP finds the client's address in the headers of a trusted peer.
-func (p *Policy) clientIP(h http.Header, peer netip.Addr) netip.Addr {
+func (p *Policy) clientIP(h wire.Header, peer netip.Addr) netip.Addr {
 	// Two lines of a header that the proxy in front is meant to set can only
 	// mean that one is not the proxy's.
-	if values := h[p.ClientIPHeader]; p.ClientIPHeader != "" && len(values) == 1 {
-		value := values[0]
+	if p.ClientIPHeader != "" {
+		value, ok := only(h.Values(p.ClientIPHeader))
 		if p.ClientIPHeader == "Cloudfront-Viewer-Address" {
 			// Always with a port; IPv6 comes without brackets.
 			if i := strings.LastIndexByte(value, ':'); i >= 0 {
 				value = value[:i]
 			}
 		}
-		if a, ok := ParseAddr(value); ok {
+		if a, parsed := ParseAddr(value); ok && parsed {
 			return a
 		}
 	}
@@ -106,7 +113,7 @@ func (p *Policy) clientIP(h http.Header, peer netip.Addr) netip.Addr {
 	// appended can be believed: from the right, up to and including the first
 	// address that is not one of theirs. What does not parse ends the walk.
 	client := peer
-	lines := h["X-Forwarded-For"]
+	lines := h.Values("X-Forwarded-For")
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest := lines[i]; rest != ""; {
 			entry := rest
@@ -173,9 +180,10 @@ func Plain(name string) string {
 	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
-// peerAddr is the address of the connection's other end. A Unix socket has
-// none; whoever can open it is on this machine, so it counts as loopback.
-func peerAddr(remoteAddr string) netip.Addr {
+// PeerAddr is the address of the connection's other end, from a request's
+// RemoteAddr; invalid if it cannot be told. A Unix socket has none; whoever can
+// open it is on this machine, so it counts as loopback.
+func PeerAddr(remoteAddr string) netip.Addr {
 	if ap, err := netip.ParseAddrPort(remoteAddr); err == nil {
 		return canonical(ap.Addr())
 	}
@@ -214,6 +222,14 @@ func ParseAddr(s string) (netip.Addr, bool) {
 }
 
 func canonical(a netip.Addr) netip.Addr { return a.WithZone("").Unmap() }
+
+// only is the value of a header that is there once.
+func only(values []string) (value string, ok bool) {
+	if len(values) != 1 {
+		return "", false
+	}
+	return values[0], true
+}
 
 // first is the first element of a comma-separated header.
 func first(values []string) string {

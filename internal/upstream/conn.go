@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
-	"os"
 	"syscall"
 	"time"
 )
@@ -18,6 +17,9 @@ import (
 // maxResponseHeader limits the headers of an answer, those of informational
 // answers before it included.
 const maxResponseHeader = 1 << 20
+
+// readBuffer holds nearly every answer whole.
+const readBuffer = 8 << 10
 
 var (
 	errHeaderTooLarge = errors.New("upstream: the answer's headers are too large")
@@ -27,24 +29,25 @@ var (
 // A conn is one HTTP/1.1 connection of the lane. The goroutine that has a
 // request writes it and reads its answer; there is no other.
 type conn struct {
-	lane *lane
-	net  net.Conn // as it is written and read: TLS, if the origin has it
-	peek func() (open bool)
-	br   *bufio.Reader
-	out  []byte // the request as it is being put together
+	lane   *lane
+	socket *socket
+	net    net.Conn // as it is written and read: TLS, if the origin has it
+	br     *bufio.Reader
+	out    []byte // the request as it is being put together
+	cut    func() // ends what waits for the upstream, from another goroutine
 
 	since time.Time // of the dial
 	idle  time.Time // since when nothing was asked
 
-	one    [1]byte
 	limit  int64 // of what may still be read of headers; negative: none
 	silent bool  // nothing of an answer has been read
 }
 
-func newConn(l *lane, c net.Conn, peek func() bool) *conn {
+func newConn(l *lane, s *socket, c net.Conn) *conn {
 	now := time.Now()
-	cn := &conn{lane: l, net: c, peek: peek, since: now, idle: now}
-	cn.br = bufio.NewReaderSize(cn, 8<<10)
+	cn := &conn{lane: l, socket: s, net: c, since: now, idle: now}
+	cn.br = bufio.NewReaderSize(cn, readBuffer)
+	cn.cut = func() { _ = s.Close() } // TLS would say goodbye first, and wait
 	return cn
 }
 
@@ -69,42 +72,60 @@ func (c *conn) Read(b []byte) (int, error) {
 // roundTrip sends a request and reads the headers of its answer. The body of the
 // answer gives the connection back to the lane. On an error the connection is
 // closed.
-func (c *conn) roundTrip(req *http.Request, body []byte) (resp *http.Response, err error) {
+func (c *conn) roundTrip(req *http.Request, body []byte) (*http.Response, error) {
 	ctx := req.Context()
-	// The connection is the only thing that may block; closing its time window
-	// is how a cancelled request leaves it.
-	stop := context.AfterFunc(ctx, func() { _ = c.net.SetDeadline(time.Unix(1, 0)) })
-	defer func() {
-		if err != nil {
-			stop()
-			c.close()
-			if ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
-		}
-	}()
+	stop := c.endWith(ctx)
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: c.net, Reused: c.since != c.idle, WasIdle: true, IdleTime: time.Since(c.idle)})
 	}
-
-	c.silent, c.limit = true, maxResponseHeader
 	c.out = appendRequest(c.out[:0], req, body)
-	_, err = c.net.Write(c.out)
+	err := c.send()
 	if trace != nil && trace.WroteRequest != nil {
 		trace.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
-	if err != nil {
-		return nil, fmt.Errorf("upstream: write: %w", err)
+	var resp *http.Response
+	if err == nil {
+		resp, err = c.receive(req, trace, stop)
 	}
+	if err != nil {
+		stop()
+		c.close()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	return resp, nil
+}
+
+// endWith has what waits for the upstream end with the context.
+func (c *conn) endWith(ctx context.Context) (stop func() bool) {
+	// The connection is the only thing that may block; closing its time window
+	// is how a cancelled request leaves it.
+	return context.AfterFunc(ctx, func() { _ = c.net.SetDeadline(time.Unix(1, 0)) })
+}
+
+// send sends the request that has been put together.
+func (c *conn) send() error {
+	c.silent, c.limit = true, maxResponseHeader
+	_, err := c.net.Write(c.out)
 	if cap(c.out) > bufferedBody {
 		c.out = nil // one large request is not worth keeping the room for
 	}
+	if err != nil {
+		return fmt.Errorf("upstream: write: %w", err)
+	}
+	return nil
+}
 
+// receive reads the headers of the answer.
+func (c *conn) receive(req *http.Request, trace *httptrace.ClientTrace, stop func() bool) (*http.Response, error) {
+	ctx := req.Context()
 	if err := c.readUntil(ctx, c.lane.config.ResponseHeaderTimeout); err != nil {
 		return nil, err
 	}
-	resp, err = c.readHeader(req, trace)
+	resp, err := c.readHeader(req, trace)
 	if err != nil {
 		return nil, err
 	}
@@ -113,13 +134,18 @@ func (c *conn) roundTrip(req *http.Request, body []byte) (resp *http.Response, e
 	}
 	c.limit = -1
 
-	b := &responseBody{body: resp.Body, conn: c, stop: stop, keep: !resp.Close && !req.Close && resp.StatusCode != http.StatusSwitchingProtocols}
+	b := &responseBody{body: resp.Body, conn: c, stop: stop, keep: c.keeps(req, resp)}
 	if resp.Body == http.NoBody {
 		b.done(b.keep)
 		return resp, nil
 	}
 	resp.Body = b
 	return resp, nil
+}
+
+// keeps reports whether the connection can carry another request after this one.
+func (c *conn) keeps(req *http.Request, resp *http.Response) bool {
+	return !resp.Close && !req.Close && resp.StatusCode != http.StatusSwitchingProtocols
 }
 
 // readUntil limits the time of what is read from here on; 0 is no limit. A
@@ -171,34 +197,13 @@ func (c *conn) hungUp(err error) bool {
 // too old, the upstream has not closed it, and nothing is there to be read that
 // would be taken for the next answer.
 func (c *conn) usable(now time.Time) bool {
-	return !c.stale(now) && c.quiet()
+	return !c.stale(now) && c.socket.probe(c.net)
 }
 
 // stale reports whether the connection has been idle, or open, for too long.
 func (c *conn) stale(now time.Time) bool {
 	limit := c.lane.config.IdleConnTimeout
 	return limit > 0 && now.Sub(c.idle) >= limit || now.Sub(c.since) >= maxConnAge
-}
-
-func (c *conn) quiet() bool {
-	if !c.lane.origin.tls() {
-		return c.peek()
-	}
-	// What TLS has already read from the socket is found without waiting.
-	if !c.silentUntil(time.Unix(1, 0)) {
-		return false
-	}
-	// On the socket there may be session tickets, after a handshake; they are
-	// read without a byte of data coming of it.
-	return c.peek() || c.silentUntil(time.Now().Add(time.Millisecond))
-}
-
-// silentUntil reports whether nothing can be read up to a point in time.
-func (c *conn) silentUntil(deadline time.Time) bool {
-	_ = c.net.SetReadDeadline(deadline)
-	n, err := c.net.Read(c.one[:])
-	_ = c.net.SetReadDeadline(time.Time{})
-	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 func (c *conn) close() { _ = c.net.Close() }
@@ -209,6 +214,8 @@ type responseBody struct {
 	conn *conn // nil once given back or closed
 	stop func() bool
 	keep bool
+	// upload is that of the request, if its body may still be on its way.
+	upload *upload
 }
 
 func (b *responseBody) Read(p []byte) (int, error) {
@@ -243,6 +250,9 @@ func (b *responseBody) done(keep bool) {
 		return
 	}
 	b.conn = nil
+	if b.upload != nil && !b.upload.end() {
+		keep = false
+	}
 	// Bytes that nobody asked for would be taken for the next answer.
 	if !b.stop() || !keep || c.br.Buffered() > 0 {
 		c.close()

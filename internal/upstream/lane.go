@@ -125,21 +125,25 @@ func (l *lane) dial() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	peek := peeker(raw)
+	s, err := newSocket(raw)
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
 	if !l.origin.tls() {
-		return newConn(l, raw, peek), nil
+		return newConn(l, s, s), nil
 	}
 	if l.config.TLSHandshakeTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.config.TLSHandshakeTimeout)
 		defer cancel()
 	}
-	secure := tls.Client(raw, l.tls)
+	secure := tls.Client(s, l.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, err
 	}
-	return newConn(l, secure, peek), nil
+	return newConn(l, s, secure), nil
 }
 
 func (l *lane) closeIdle() {

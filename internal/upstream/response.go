@@ -5,9 +5,10 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"net/textproto"
 	"strconv"
 	"strings"
+
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 // readResponse reads the headers of an answer. Nearly all answers are plain,
@@ -15,106 +16,112 @@ import (
 // unusual is left to net/http, byte for byte.
 func (c *conn) readResponse(req *http.Request) (*http.Response, error) {
 	if req.Method != http.MethodHead {
-		if _, err := c.br.Peek(1); err == nil {
-			if resp := c.readPlain(req); resp != nil {
-				return resp, nil
-			}
+		if h, ok := c.readHead(nil); ok {
+			return c.response(h, req), nil
 		}
 	}
 	return http.ReadResponse(c.br, req)
 }
 
-// readPlain reads an answer that has a body of known length and nothing else
-// about it that bears on how it is read. Otherwise it returns nil, and has read
-// nothing.
-func (c *conn) readPlain(req *http.Request) *http.Response {
-	buffered, _ := c.br.Peek(c.br.Buffered())
-	end := bytes.Index(buffered, []byte("\r\n\r\n"))
-	if end < 0 {
-		return nil
-	}
-	head := string(buffered[:end+2])
-	line, rest, _ := strings.Cut(head, "\r\n")
-	code, ok := parseStatusLine(line)
-	if !ok {
-		return nil
-	}
+// A head is that of a plain answer: one that has a body of known length and
+// nothing else about it that bears on how it is read.
+type head struct {
+	line   string // the status line
+	status int
+	fields wire.Fields
+	length int64
+}
 
-	lines := strings.Count(rest, "\r\n")
-	header := make(http.Header, lines)
-	values := make([]string, lines)
-	length := int64(-1)
-	for i := range lines {
-		line, rest, _ = strings.Cut(rest, "\r\n")
-		name, value, ok := strings.Cut(line, ":")
-		value = strings.Trim(value, " \t")
-		if !ok || !isToken(name) || !isValue(value) {
-			return nil
-		}
-		name = textproto.CanonicalMIMEHeaderKey(name)
-		switch name {
+// readHead reads the head of a plain answer, and appends its fields. Otherwise
+// it returns false, and has consumed nothing.
+func (c *conn) readHead(fields wire.Fields) (h head, ok bool) {
+	end, ok := c.endOfHead()
+	if !ok {
+		return h, false
+	}
+	buffered, _ := c.br.Peek(end)
+	line, rest, _ := strings.Cut(string(buffered[:end-2]), "\r\n")
+	h.line, h.length = line, -1
+	if h.status, ok = parseStatusLine(line); !ok {
+		return h, false
+	}
+	if h.fields, ok = wire.ParseFields(fields, rest); !ok {
+		return h, false
+	}
+	for _, f := range h.fields[len(fields):] {
+		switch f.Name {
 		case "Transfer-Encoding", "Trailer", "Upgrade", "Pragma":
-			return nil
+			return h, false
 		case "Connection":
-			if !strings.EqualFold(value, "keep-alive") {
-				return nil
+			if !strings.EqualFold(f.Value, "keep-alive") {
+				return h, false
 			}
 		case "Content-Length":
-			if length >= 0 || !isDigits(value) {
-				return nil
+			if h.length >= 0 || !wire.IsDigits(f.Value) {
+				return h, false
 			}
-			n, err := strconv.ParseInt(value, 10, 64)
+			n, err := strconv.ParseInt(f.Value, 10, 64)
 			if err != nil {
-				return nil
+				return h, false
 			}
-			length = n
-		}
-		if header[name] == nil {
-			values[i] = value
-			header[name] = values[i : i+1 : i+1]
-		} else {
-			header[name] = append(header[name], value)
+			h.length = n
 		}
 	}
-	if length < 0 {
-		return nil
+	if h.length < 0 {
+		return h, false
 	}
+	_, _ = c.br.Discard(end) // it is buffered
+	return h, true
+}
 
-	_, _ = c.br.Discard(end + 4) // it is buffered
+// statusLine begins every plain answer.
+var statusLine = []byte("HTTP/1.1 ")
+
+// endOfHead reads until a head is there, and returns its length; false if it is
+// too long for the buffer, or does not come.
+func (c *conn) endOfHead() (end int, ok bool) {
+	for searched := 0; ; {
+		if _, err := c.br.Peek(searched + 1); err != nil {
+			return 0, false
+		}
+		buffered, _ := c.br.Peek(c.br.Buffered())
+		if end := bytes.Index(buffered[max(0, searched-3):], []byte("\r\n\r\n")); end >= 0 {
+			return max(0, searched-3) + end + 4, true
+		}
+		if !bytes.HasPrefix(buffered, statusLine[:min(len(buffered), len(statusLine))]) || bytes.Contains(buffered, []byte("\n\n")) {
+			return 0, false // no more may come
+		}
+		searched = len(buffered)
+	}
+}
+
+// response is a plain answer as net/http has it.
+func (c *conn) response(h head, req *http.Request) *http.Response {
 	resp := &http.Response{
-		Status:        strings.TrimLeft(head[len("HTTP/1.1 "):strings.Index(head, "\r\n")], " "),
-		StatusCode:    code,
+		Status:        strings.TrimLeft(h.line[len(statusLine):], " "),
+		StatusCode:    h.status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        header,
+		Header:        h.fields.Header(),
 		Body:          http.NoBody,
-		ContentLength: length,
+		ContentLength: h.length,
 		Request:       req,
 	}
-	if length > 0 {
-		resp.Body = &lengthBody{c.br, length}
+	if h.length > 0 {
+		resp.Body = &lengthBody{c.br, h.length}
 	}
 	return resp
 }
 
 // parseStatusLine reads the code of an answer that has a body.
 func parseStatusLine(line string) (code int, ok bool) {
-	status, ok := strings.CutPrefix(line, "HTTP/1.1 ")
-	if !ok || len(status) < 3 || len(status) > 3 && status[3] != ' ' || !isDigits(status[:3]) || !isValue(status) {
+	status, ok := strings.CutPrefix(line, string(statusLine))
+	if !ok || len(status) < 3 || len(status) > 3 && status[3] != ' ' || !wire.IsDigits(status[:3]) || !wire.IsValue(status) {
 		return 0, false
 	}
 	code, _ = strconv.Atoi(status[:3])
 	return code, code >= 200 && code != http.StatusNoContent && code != http.StatusNotModified
-}
-
-func isDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // lengthBody is a body of known length.

@@ -17,10 +17,10 @@ import (
 // Most requests to the Frontend API are small, and a lone HTTP/1.1 connection
 // carries those at the least cost when the goroutine that has the request also
 // writes it and reads its answer: that is the lane, a pool of such connections.
-// What the lane cannot take goes to the shared transport of net/http, over
-// HTTP/2 where the origin speaks it: bodies that are large or of unknown length,
-// which need writing and reading at the same time, and whatever comes while the
-// lane has no idle connection. The lane then grows in the background, so that a
+// A large body has another goroutine to write it. What the lane cannot take goes
+// to the shared transport of net/http, over HTTP/2 where the origin speaks it:
+// bodies of unknown length, and whatever comes while the lane has no idle
+// connection. The lane then grows in the background, so that a
 // burst waits for no handshake, and steady traffic finds its way to the lane.
 type Transport struct {
 	origin Origin
@@ -58,7 +58,7 @@ func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, context.Cause(req.Context())
 	}
-	if t.lane == nil || !small(req) {
+	if t.lane == nil || hasBody(req) && !measured(req) {
 		return t.wide.roundTrip(req)
 	}
 	if err := validate(req); err != nil {
@@ -67,13 +67,16 @@ func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 	}
 	var body []byte
 	if hasBody(req) {
+		if req.ContentLength > bufferedBody {
+			return t.upload(req)
+		}
 		ahead := newPrefetch(req)
 		var err error
 		var ok bool
 		if body, err, ok = ahead.wait(req.Context().Done()); !ok {
 			late := *req
 			late.Body = ahead
-			return t.wide.roundTrip(&late)
+			return t.upload(&late)
 		}
 		closeBody(req)
 		if err != nil {
@@ -92,25 +95,32 @@ func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 		// The connection may have been closed while it was idle. There is an
 		// end to this: each turn takes one from the pool for good.
-		if !c.silent || !c.hungUp(err) || !replayable(req) || req.Context().Err() != nil {
+		if !c.silent || !c.hungUp(err) || !isSafe(req.Method) || req.Context().Err() != nil {
 			return nil, err
 		}
 	}
 }
 
-// small reports whether the lane can take a request: written at once, then
-// answered.
-func small(req *http.Request) bool {
-	if !hasBody(req) {
-		return true
+// upload sends a request whose body is sent as it comes.
+func (t *Transport) upload(req *http.Request) (*http.Response, error) {
+	c := t.lane.take()
+	if c == nil {
+		t.lane.grow()
+		return t.wide.roundTrip(req)
 	}
-	return 0 <= req.ContentLength && req.ContentLength <= bufferedBody && req.Header["Expect"] == nil && req.Trailer == nil
+	return c.roundTripUpload(req)
 }
 
-// replayable reports whether a request may be sent twice without asking whom it
-// is for: its method is safe, RFC 9110 §9.2.1.
-func replayable(req *http.Request) bool {
-	return req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions
+// measured reports whether all that there is to say about a request's body is
+// how long it is.
+func measured(req *http.Request) bool {
+	return req.ContentLength >= 0 && req.Header["Expect"] == nil && req.Trailer == nil
+}
+
+// isSafe reports whether a request may be sent twice without asking whom it is
+// for: its method is safe, RFC 9110 §9.2.1.
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 func hasBody(req *http.Request) bool {
@@ -165,7 +175,7 @@ func (w *wide) roundTrip(req *http.Request) (*http.Response, error) {
 	if conn == nil {
 		return w.transport.RoundTrip(req)
 	}
-	if !replayable(req) || hasBody(req) {
+	if !isSafe(req.Method) || hasBody(req) {
 		conn.Release()
 		return w.transport.RoundTrip(req)
 	}
