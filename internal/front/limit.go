@@ -1,0 +1,87 @@
+package front
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/wire"
+)
+
+// What a connection is about.
+const (
+	inHandshake = iota // of TLS
+	idle               // between requests
+	inHead             // of which something has arrived
+	inExchange         // a request is being answered
+	expired            // its time was up
+	phases
+)
+
+// A limit is how long a connection may stay in its phase. It is one word, so
+// that a connection changes phase without a timer or a lock, and the warden ends
+// exactly what it has found to be overdue.
+type limit struct{ word atomic.Int64 } // the deadline, 0 for none, times phases plus the phase
+
+// enter begins a phase, unless the time of the one before is up.
+func (l *limit) enter(phase, deadline int64) bool {
+	return l.word.Swap(deadline*phases+phase)%phases != expired
+}
+
+// expire ends the phase if it is overdue.
+func (l *limit) expire(now int64) (ended bool) {
+	w := l.word.Load()
+	deadline := w / phases
+	return w%phases != expired && deadline > 0 && now >= deadline && l.word.CompareAndSwap(w, expired)
+}
+
+// endIdle ends the phase if it is the one between requests.
+func (l *limit) endIdle() bool {
+	w := l.word.Load()
+	return w%phases == idle && l.word.CompareAndSwap(w, expired)
+}
+
+// tick is how often the warden looks, and so how late it can be.
+const tick = 250 * time.Millisecond
+
+// deadline is when a limit that begins now is up; 0 if it is none.
+func (s *Server) deadline(limit time.Duration) int64 {
+	if limit <= 0 {
+		return 0
+	}
+	// The clock may be a tick behind.
+	return s.clock.Load() + (limit + tick).Milliseconds()
+}
+
+// warden limits the time of all connections, and notices clients that go away
+// while they wait. It ends with the server.
+func (s *Server) warden() {
+	started := time.Now()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-ticker.C:
+		}
+		now := 1 + time.Since(started).Milliseconds()
+		s.clock.Store(now)
+		s.mu.Lock()
+		for c := range s.conns {
+			c.look(now)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// look ends what the connection is about, if it is overdue or its client has
+// gone away.
+func (c *conn) look(now int64) {
+	if c.limit.expire(now) {
+		_ = c.socket.Close() // what reads from it notices
+		return
+	}
+	if c.watch.look(now) && c.hungUp() {
+		c.watch.interrupt(wire.ErrClientGone)
+	}
+}

@@ -1,0 +1,288 @@
+package front
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/wire"
+)
+
+// Config configures a [Server].
+type Config struct {
+	// Handler answers whatever Exchanges does not.
+	Handler http.Handler
+	// Exchanges is asked first, about plain requests. Nil: nobody is.
+	Exchanges wire.Handler
+	// BaseContext is what the contexts of requests are made from. When it ends,
+	// so does whatever is under way. Nil: [context.Background].
+	BaseContext context.Context
+	// ReadHeaderTimeout limits the time in which the headers of a request have
+	// to come, and that of a TLS handshake; IdleTimeout the time until the
+	// next request. Both may be late by half a second. Zero: no limit.
+	ReadHeaderTimeout, IdleTimeout time.Duration
+	// MaxHeaderBytes limits the headers of a request. Zero: net/http's.
+	MaxHeaderBytes int
+	// Logger is told what goes wrong. Nil: [slog.Default].
+	Logger *slog.Logger
+}
+
+// A Server serves HTTP. Make one with [New].
+type Server struct {
+	config Config
+	log    *slog.Logger
+	std    *http.Server
+	handed *handed
+	done   chan struct{} // closed by Close
+
+	clock    atomic.Int64 // milliseconds since the start, and 1; late by a tick
+	made     atomic.Pointer[date]
+	draining atomic.Bool
+
+	mu        sync.Mutex
+	listeners map[net.Listener]bool
+	conns     map[*conn]bool
+	others    int // connections that are net/http's
+	closed    bool
+	empty     chan struct{} // closed when no connection is left; nil unless somebody waits
+}
+
+// New returns a server. It has goroutines; [Server.Close] ends them.
+func New(c Config) *Server {
+	if c.BaseContext == nil {
+		c.BaseContext = context.Background()
+	}
+	s := &Server{
+		config:    c,
+		log:       cmp.Or(c.Logger, slog.Default()),
+		handed:    newHanded(),
+		done:      make(chan struct{}),
+		listeners: map[net.Listener]bool{},
+		conns:     map[*conn]bool{},
+	}
+	s.clock.Store(1)
+	s.std = &http.Server{
+		Handler:           withTLS(c.Handler),
+		BaseContext:       func(net.Listener) context.Context { return c.BaseContext },
+		ConnContext:       tlsContext,
+		ConnState:         s.countOther,
+		ReadHeaderTimeout: c.ReadHeaderTimeout,
+		IdleTimeout:       c.IdleTimeout,
+		MaxHeaderBytes:    c.MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	stop := context.AfterFunc(c.BaseContext, s.cutAll)
+	go s.warden()                             // ends with done
+	go func() { _ = s.std.Serve(s.handed) }() // ends when handed is closed
+	go func() { <-s.done; stop() }()
+	return s
+}
+
+// Serve answers the connections of a listener until it is closed or the server
+// is. With a TLS configuration the connections are TLS's; NextProtos says whether
+// HTTP/2 is spoken. The error is [http.ErrServerClosed] after Shutdown or Close.
+func (s *Server) Serve(l net.Listener, secure *tls.Config) error {
+	s.mu.Lock()
+	if s.closed || s.draining.Load() {
+		s.mu.Unlock()
+		_ = l.Close()
+		return http.ErrServerClosed
+	}
+	s.listeners[l] = true
+	s.mu.Unlock()
+	defer s.forget(l)
+	for wait := time.Duration(0); ; {
+		socket, err := l.Accept()
+		if err == nil {
+			wait = 0
+			s.start(socket, secure)
+			continue
+		}
+		switch {
+		case s.draining.Load():
+			return http.ErrServerClosed
+		case !temporary(err):
+			return err
+		}
+		// Out of file descriptors, most likely: some may be free soon.
+		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+		s.log.Warn("a connection could not be accepted", slog.Any("error", err), slog.Duration("again_after", wait))
+		select {
+		case <-time.After(wait):
+		case <-s.done:
+			return http.ErrServerClosed
+		}
+	}
+}
+
+// temporary reports whether accepting may work again in a while.
+func temporary(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// start begins to serve a connection.
+func (s *Server) start(socket net.Conn, secure *tls.Config) {
+	c := &conn{server: s, socket: socket, net: socket, secure: secure, remote: socket.RemoteAddr().String()}
+	c.peer = forwarded.PeerAddr(c.remote)
+	sc, ok := socket.(syscall.Conn)
+	if ok {
+		raw, err := sc.SyscallConn()
+		c.raw, ok = raw, err == nil
+	}
+	if !ok {
+		_ = socket.Close()
+		s.log.Error("a connection is not a socket")
+		return
+	}
+	c.step = c.readNow
+	c.watch.server, c.watch.unblock = s, func() { _ = socket.SetWriteDeadline(time.Unix(1, 0)) }
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.conns[c] = true
+	}
+	s.mu.Unlock()
+	if closed {
+		_ = socket.Close()
+		return
+	}
+	go c.serve() // ends with the connection, or when it is handed over
+}
+
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.noteEmpty()
+}
+
+// countOther counts the connections that are net/http's, but for those that have
+// switched protocols.
+func (s *Server) countOther(_ net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		s.others++
+	case http.StateClosed, http.StateHijacked:
+		s.others--
+		s.noteEmpty()
+	}
+}
+
+// noteEmpty tells those who wait when there is no connection left. s.mu is held.
+func (s *Server) noteEmpty() {
+	if len(s.conns) == 0 && s.others == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+}
+
+func (s *Server) forget(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+// Shutdown accepts no more connections, ends those that are idle, and waits for
+// the requests under way, until ctx ends. Connections that have switched
+// protocols are not waited for. An idle connection is given the time of a grace
+// first: a request on its way to it is answered, and told that it is the last; of
+// connections that are net/http's, it is the handler who has to say so.
+func (s *Server) Shutdown(ctx context.Context, grace time.Duration) error {
+	s.stopAccepting()
+	if empty := s.whenEmpty(); empty != nil {
+		select {
+		case <-empty:
+		case <-time.After(grace):
+		case <-ctx.Done():
+		}
+	}
+	err := s.std.Shutdown(ctx)
+	for {
+		s.endIdle()
+		empty := s.whenEmpty()
+		if empty == nil {
+			return err
+		}
+		select {
+		case <-empty:
+			return err
+		case <-time.After(20 * time.Millisecond): // others have become idle
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Server) stopAccepting() {
+	s.draining.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+}
+
+// endIdle closes the connections on which nothing is asked.
+func (s *Server) endIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.limit.endIdle() {
+			_ = c.socket.Close()
+		}
+	}
+}
+
+// whenEmpty returns nil when there is no connection.
+func (s *Server) whenEmpty() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) == 0 && s.others == 0 {
+		return nil
+	}
+	if s.empty == nil {
+		s.empty = make(chan struct{})
+	}
+	return s.empty
+}
+
+// cutAll ends what is under way, when BaseContext has ended.
+func (s *Server) cutAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.watch.interrupt(context.Cause(s.config.BaseContext))
+	}
+}
+
+// Close closes everything at once.
+func (s *Server) Close() error {
+	s.stopAccepting()
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.done)
+	}
+	for c := range s.conns {
+		_ = c.socket.Close()
+	}
+	s.mu.Unlock()
+	s.handed.Close()
+	return s.std.Close()
+}
