@@ -164,7 +164,7 @@ func New(c Config) (*Proxy, error) {
 		idle:      upstream.Timeout(c.IdleTimeout, 2*time.Minute),
 		log:       cmp.Or(c.Logger, slog.Default()),
 	}
-	p.secretKey.Store(&[]string{secret})
+	p.secretKey.Store(&secret)
 
 	var problem string
 	if p.origin, p.path, problem = forwarded.ParseProxyURL(cmp.Or(c.ProxyURL, instance.PublicEnv("CLERK_PROXY_URL"), DefaultPath)); problem != "" {
@@ -187,7 +187,9 @@ func New(c Config) (*Proxy, error) {
 	}
 
 	if p.transport == nil {
-		p.transport = upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
+		p.upstream = upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
+		p.transport = p.upstream
+		p.plain = c.WrapTransport == nil
 	}
 	p.conns = p.transport
 	if c.AssetCache > 0 {

@@ -298,9 +298,13 @@ func TestAConnectionWithAStallOnItIsNotUsedAgain(t *testing.T) {
 // An upstream that resets an upload is at fault, and the client is told at once,
 // whether or not it goes on sending.
 func TestUpstreamResetsAnUpload(t *testing.T) {
-	fapi := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	fapi := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = r.Body.Read(make([]byte, 1))
-		panic(http.ErrAbortHandler)
+		if r.ProtoMajor == 2 {
+			panic(http.ErrAbortHandler)
+		}
+		c, _, _ := http.NewResponseController(w).Hijack() // else the server waits for the body
+		_ = c.Close()
 	}))
 	fapi.EnableHTTP2 = true
 	fapi.StartTLS()

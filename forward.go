@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/upstream"
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 // statusClientClosedRequest says in a log that the client went away; nobody is
@@ -29,8 +30,9 @@ var (
 	errClientSilent   = errors.New("the client was silent for too long")
 )
 
-// forward sends the request to the Frontend API and its answer to the client.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
+// forward sends the request to the Frontend API, by send, and its answer to the
+// client.
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange, send func(*http.Request) (*http.Response, error)) {
 	p.counts.inFlight.Add(1)
 	defer p.counts.inFlight.Add(-1)
 	ctx, cancel := context.WithCancelCause(r.Context())
@@ -79,8 +81,14 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
 		out.Body = body
 	}
 
-	resp, err := p.transport.RoundTrip(out)
+	start := time.Now()
+	resp, err := send(out)
 	hints.end()
+	if err == nil {
+		note(r.Context(), start, resp.Header.Get(traceID))
+	} else {
+		note(r.Context(), start, "")
+	}
 	if err == nil && (resp.StatusCode < 200 || resp.StatusCode > 999) {
 		// A switch of protocols that nobody asked for, or no status at all.
 		_ = resp.Body.Close()
@@ -100,9 +108,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
 	w.WriteHeader(resp.StatusCode)
 	if err := copyBody(w, control, resp, idle); err != nil {
 		if r.Context().Err() == nil {
-			p.log.LogAttrs(ctx, slog.LevelWarn, "the answer of Clerk's Frontend API was cut short",
-				slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("reason", reason(ctx, err)))
-			p.counts.errors.cut.Add(1)
+			p.logCutShort(ctx, r.Method, r.URL.Path, reason(ctx, err))
 		} else {
 			p.counts.errors.clientGone.Add(1)
 		}
@@ -111,6 +117,22 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange) {
 		panic(http.ErrAbortHandler)
 	}
 	copyTrailer(w.Header(), control, resp)
+}
+
+// traceID is the header with the id by which Clerk's support finds a request.
+const traceID = "X-Clerk-Trace-Id"
+
+// note tells the access log, if there is one, of an answer of the upstream's.
+func note(ctx context.Context, start time.Time, id string) {
+	if record := wire.RecordOf(ctx); record != nil {
+		record.Answered(time.Since(start), id)
+	}
+}
+
+func (p *Proxy) logCutShort(ctx context.Context, method, path, reason string) {
+	p.counts.errors.cut.Add(1)
+	p.log.LogAttrs(ctx, slog.LevelWarn, "the answer of Clerk's Frontend API was cut short",
+		slog.String("method", method), slog.String("path", path), slog.String("reason", reason))
 }
 
 // refuse answers a request that the Frontend API gave no answer to.

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/upstream"
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 // inboundHeader copies the headers of the Frontend API's answer.
@@ -36,11 +38,37 @@ func (p *Proxy) inboundHeader(h http.Header, resp *http.Response, requested *url
 func copyHeader(dst, src http.Header) {
 	nominated := src["Connection"]
 	for name, values := range src {
-		if isHopByHop(name) || len(nominated) > 0 && nominates(nominated, name) || name == "Clerk-Secret-Key" {
+		if comesBack(name) && (len(nominated) == 0 || !nominates(nominated, name)) {
+			dst[name] = values
+		}
+	}
+}
+
+// comesBack reports whether a header of the Frontend API's, its name in
+// canonical form, goes to the client.
+func comesBack(name string) bool { return !isHopByHop(name) && name != "Clerk-Secret-Key" }
+
+// requested is the URL of a request target at the Frontend API.
+func (p *Proxy) requested(target string) *url.URL {
+	path, query, has := strings.Cut(target, "?")
+	u := &url.URL{Scheme: p.target.scheme, Host: p.target.host, RawQuery: query, ForceQuery: has && query == ""}
+	upstream.SetPath(u, path)
+	return u
+}
+
+// inboundFields does what inboundHeader does for a plain answer, in place.
+func (p *Proxy) inboundFields(fields wire.Fields, target string, x *exchange) wire.Fields {
+	kept := fields[:0]
+	for _, f := range fields {
+		if !comesBack(f.Name) || f.Name == "Content-Length" { // which the answer has
 			continue
 		}
-		dst[name] = values
+		if f.Name == "Location" {
+			f.Value = p.rewriteLocation(f.Value, p.requested(target), x.proxyURL)
+		}
+		kept = append(kept, f)
 	}
+	return kept
 }
 
 // copyTrailer copies the trailers, known once the body has been read.
@@ -52,7 +80,7 @@ func copyTrailer(h http.Header, flusher interface{ Flush() error }, resp *http.R
 	_ = flusher.Flush()
 	announced := h["Trailer"]
 	for name, values := range resp.Trailer {
-		if isHopByHop(name) || name == "Clerk-Secret-Key" {
+		if !comesBack(name) {
 			continue
 		}
 		if !nominates(announced, name) {

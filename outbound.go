@@ -8,6 +8,7 @@ import (
 
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
 	"github.com/clerkproxy/clerkproxy/internal/upstream"
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 // outbound makes the request to the Frontend API, but for its body.
@@ -42,29 +43,64 @@ func (p *Proxy) outboundHeader(in http.Header, x *exchange) http.Header {
 	out := make(http.Header, len(in)+6)
 	nominated := in["Connection"]
 	for name, values := range in {
-		plain := forwarded.Plain(name)
-		switch {
-		case isHopByHop(name),
-			len(nominated) > 0 && nominates(nominated, name),
-			// The way of the secret key begins here.
-			plain == "Clerk-Secret-Key", plain == "Clerk-Proxy-Url",
-			(!x.source.PeerTrusted || plain != name) && p.front.Vouches(plain):
-		default:
+		if p.travels(name, x) && (len(nominated) == 0 || !nominates(nominated, name)) {
 			out[name] = values
 		}
 	}
-	out["Clerk-Proxy-Url"] = []string{x.proxyURL}
-	out["Clerk-Secret-Key"] = *p.secretKey.Load()
-	out["X-Forwarded-Host"] = []string{x.source.Host}
-	out["X-Forwarded-Proto"] = []string{x.source.Scheme}
-	delete(out, "X-Forwarded-For")
-	if x.source.ClientIP.IsValid() {
-		out["X-Forwarded-For"] = []string{x.source.ClientIP.String()}
+	for _, f := range p.added(x) {
+		if f.Value != "" {
+			out[f.Name] = []string{f.Value}
+		}
 	}
 	if _, ok := out["User-Agent"]; !ok {
 		out["User-Agent"] = nil // or the transport adds one of its own
 	}
 	return out
+}
+
+// outboundFields does the same for a header that nominates nothing.
+func (p *Proxy) outboundFields(out, in wire.Fields, x *exchange) wire.Fields {
+	for _, f := range in {
+		if p.travels(f.Name, x) {
+			out = append(out, f)
+		}
+	}
+	for _, f := range p.added(x) {
+		if f.Value != "" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// travels reports whether a header of the client's, its name in canonical form,
+// goes to the Frontend API.
+func (p *Proxy) travels(name string, x *exchange) bool {
+	plain := forwarded.Plain(name)
+	switch plain {
+	case "Clerk-Secret-Key", "Clerk-Proxy-Url", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto":
+		return false // the proxy's to say
+	}
+	if isHopByHop(name) {
+		return false
+	}
+	return x.source.PeerTrusted && plain == name || !p.front.Vouches(plain)
+}
+
+// added is what Clerk asks of a proxy. It takes the place of what the client, or
+// a proxy in front, says under the same names.
+func (p *Proxy) added(x *exchange) [5]wire.Field {
+	client := ""
+	if x.source.ClientIP.IsValid() {
+		client = x.source.ClientIP.String()
+	}
+	return [...]wire.Field{
+		{Name: "Clerk-Proxy-Url", Value: x.proxyURL},
+		{Name: "Clerk-Secret-Key", Value: *p.secretKey.Load()}, // its way begins here
+		{Name: "X-Forwarded-For", Value: client},
+		{Name: "X-Forwarded-Host", Value: x.source.Host},
+		{Name: "X-Forwarded-Proto", Value: x.source.Scheme},
+	}
 }
 
 // isHopByHop reports whether a header is for one connection only and not

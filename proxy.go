@@ -18,15 +18,17 @@ import (
 // for concurrent use. Make one with [New].
 type Proxy struct {
 	inst      instance.Instance
-	secretKey atomic.Pointer[[]string] // as a header's values
-	origin    string                   // of an absolute proxy URL; empty: each request's own
+	secretKey atomic.Pointer[string]
+	origin    string // of an absolute proxy URL; empty: each request's own
 	path      string
 	target    target
 	enabled   func(*url.URL) bool
 	front     forwarded.Front
 	transport http.RoundTripper
-	conns     http.RoundTripper // what transport ends in
-	assets    *assets.Cache     // nil without a cache
+	conns     http.RoundTripper   // what transport ends in
+	upstream  *upstream.Transport // nil with a transport of the caller's
+	assets    *assets.Cache       // nil without a cache
+	plain     bool                // no other than upstream and assets make the requests
 	idle      time.Duration
 	log       *slog.Logger
 	counts    counts
@@ -39,7 +41,7 @@ func (p *Proxy) Path() string { return p.path }
 // with, so that what works beside it needs no configuration of its own. The
 // secret key is a secret: do not log it.
 func (p *Proxy) Keys() (publishable, secret string) {
-	return p.inst.PublishableKey, (*p.secretKey.Load())[0]
+	return p.inst.PublishableKey, *p.secretKey.Load()
 }
 
 // SetSecretKey replaces the secret key, for one that was rotated, and leaves
@@ -53,7 +55,7 @@ func (p *Proxy) SetSecretKey(key string) error {
 	if err != nil {
 		return &ConfigError{Field: "SecretKey", Problem: err.Error()}
 	}
-	p.secretKey.Store(&[]string{key})
+	p.secretKey.Store(&key)
 	return nil
 }
 
@@ -94,19 +96,24 @@ func (p *Proxy) ProxyURL(r *http.Request) string {
 // Middleware answers the requests that are Clerk's and passes on all others:
 // those that are not under the proxy's path, those for which Config.Enabled
 // says no, and, for a development instance, all.
-func (p *Proxy) Middleware(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x, err := p.match(r)
-		switch err {
-		case nil:
-			p.forward(w, r, x)
-		case errPathMismatch, errNotEnabled, errDevelopment:
-			next.ServeHTTP(w, r)
-		default:
-			p.counts.errors.of(err).Add(1)
-			err.refuse(w, r)
-		}
-	})
+func (p *Proxy) Middleware(next http.Handler) http.Handler { return &middleware{p, next} }
+
+type middleware struct {
+	proxy *Proxy
+	next  http.Handler
+}
+
+func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x, err := m.proxy.match(r)
+	switch err {
+	case nil:
+		m.proxy.forward(w, r, x, m.proxy.transport.RoundTrip)
+	case errPathMismatch, errNotEnabled, errDevelopment:
+		m.next.ServeHTTP(w, r)
+	default:
+		m.proxy.counts.errors.of(err).Add(1)
+		err.refuse(w, r)
+	}
 }
 
 // ServeHTTP forwards a request that is under the proxy's path. It answers 400
@@ -119,13 +126,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err.refuse(w, r)
 		return
 	}
-	p.forward(w, r, x)
+	p.forward(w, r, x, p.transport.RoundTrip)
 }
 
 // match decides whether a request is forwarded, and to what.
 func (p *Proxy) match(r *http.Request) (exchange, *proxyError) {
-	rest, ok := strings.CutPrefix(upstream.SentPath(r.URL), p.path)
-	if !ok || rest != "" && rest[0] != '/' {
+	rest, ok := p.below(upstream.SentPath(r.URL))
+	if !ok {
 		return exchange{}, errPathMismatch
 	}
 	if !p.inst.Live {
@@ -145,11 +152,23 @@ func (p *Proxy) match(r *http.Request) (exchange, *proxyError) {
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
 		return exchange{}, errMethod
 	}
-	x.proxyURL = p.origin + p.path
-	if p.origin == "" {
-		x.proxyURL = x.source.Origin() + p.path
-	}
+	x.proxyURL = p.proxyURL(x.source)
 	return x, nil
+}
+
+// below returns what follows the proxy's own path, if an escaped path is below
+// it.
+func (p *Proxy) below(path string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(path, p.path)
+	return rest, ok && (rest == "" || rest[0] == '/')
+}
+
+// proxyURL is what Clerk is told of where a request came in.
+func (p *Proxy) proxyURL(source forwarded.Source) string {
+	if p.origin != "" {
+		return p.origin + p.path
+	}
+	return source.Scheme + "://" + source.Host + p.path
 }
 
 // An exchange is what the proxy knows of a request that it forwards.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -85,14 +86,15 @@ func TestConformance(t *testing.T) {
 	yard := startYardsticks(t, running)
 
 	ledger := newLedger(cases)
+	var plain atomic.Int64
 	t.Run("upstream", func(t *testing.T) {
 		for name, u := range running {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				bench := &bench{upstream: u, yard: yard, ours: map[string]string{}, ledger: ledger}
+				bench := &bench{upstream: u, yard: yard, ours: map[string]string{}, lean: map[string]string{}, ledger: ledger}
 				for _, m := range mounts {
 					if m.upstream == name {
-						bench.ours[m.Name] = startOurs(t, m.withDefaults(), u)
+						bench.ours[m.Name], bench.lean[m.Name] = startOurs(t, m.withDefaults(), u, &plain)
 					}
 				}
 				// An upstream takes one exchange at a time.
@@ -109,6 +111,10 @@ func TestConformance(t *testing.T) {
 	})
 	ledger.close(t)
 	ledger.checkDocument(t)
+	if int(plain.Load()) < len(cases)/3 {
+		t.Errorf("only %d of %d requests were taken for plain ones", plain.Load(), len(cases))
+	}
+	t.Logf("%d plain requests", plain.Load())
 	t.Logf("%d cases: %d equal, %d different in a way that is on the list of %d differences (Node %s)",
 		len(cases), len(cases)-ledger.different(), ledger.different(), len(differences), yard.Node)
 }
@@ -135,6 +141,7 @@ type bench struct {
 	upstream *upstream
 	yard     *yardsticks
 	ours     map[string]string // addresses by mount
+	lean     map[string]string // likewise, behind clerk-proxy's own front
 	ledger   *ledger
 }
 
@@ -147,6 +154,11 @@ func (b *bench) run(t *testing.T, c testCase, m mount) {
 	}
 	for _, broken := range invariants(own) {
 		t.Error(broken)
+	}
+	// Behind the front everything is the same, whichever way a request takes.
+	lean := b.observe(c, b.lean[m.Name], stuck)
+	for _, name := range compare(own, lean) {
+		t.Errorf("behind the front %s is %q, not %q", name, lean[name], own[name])
 	}
 	if t.Failed() {
 		t.Logf("ours:%s", own.all())

@@ -15,10 +15,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/clerkproxy/clerkproxy"
+	"github.com/clerkproxy/clerkproxy/internal/front"
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 // publicHost is the host that clients address.
@@ -137,8 +140,52 @@ func (m mount) yardstick() string {
 	return m.Name
 }
 
-// startOurs serves this project's proxy and returns its address.
-func startOurs(t *testing.T, m mount, u *upstream) string {
+// startOurs serves this project's proxy, in net/http's server and behind the
+// front of clerk-proxy, and returns the addresses.
+func startOurs(t *testing.T, m mount, u *upstream, plain *atomic.Int64) (standard, lean string) {
+	t.Helper()
+	handler := newOurs(t, m, u)
+	l := listen(t)
+	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = server.Serve(l) }() // until Close
+	t.Cleanup(func() { _ = server.Close() })
+
+	handler = newOurs(t, m, u)
+	config := front.Config{Handler: handler, Logger: slog.New(slog.DiscardHandler)}
+	if exchanges, ok := handler.(wire.Handler); ok {
+		config.Exchanges = counted{exchanges, plain}
+	}
+	fl := listen(t)
+	f := front.New(config)
+	go func() { _ = f.Serve(fl, nil) }() // until Close
+	t.Cleanup(func() { _ = f.Close() })
+	return l.Addr().String(), fl.Addr().String()
+}
+
+// counted counts the exchanges that a handler takes as they are.
+type counted struct {
+	wire.Handler
+	n *atomic.Int64
+}
+
+func (c counted) ServeExchange(x *wire.Exchange) bool {
+	taken := c.Handler.ServeExchange(x)
+	if taken {
+		c.n.Add(1)
+	}
+	return taken
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func newOurs(t *testing.T, m mount, u *upstream) http.Handler {
 	t.Helper()
 	config := clerkproxy.Config{
 		PublishableKey: m.PublishableKey,
@@ -163,14 +210,7 @@ func startOurs(t *testing.T, m mount, u *upstream) string {
 	if m.Direct {
 		handler = proxy
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() { _ = server.Serve(l) }() // until Close
-	t.Cleanup(func() { _ = server.Close() })
-	return l.Addr().String()
+	return handler
 }
 
 // yardsticks are the addresses of Clerk's proxies.
