@@ -187,9 +187,11 @@ func New(c Config) (*Proxy, error) {
 	}
 
 	if p.transport == nil {
-		p.upstream = upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
-		p.transport = p.upstream
-		p.plain = c.WrapTransport == nil
+		own := upstream.New(upstream.Origin{Scheme: p.target.scheme, Host: p.target.host}, c.upstream())
+		p.transport = own
+		if c.WrapTransport == nil {
+			p.lane = own
+		}
 	}
 	p.conns = p.transport
 	if c.AssetCache > 0 {

@@ -26,9 +26,11 @@ func (m *middleware) ServeExchange(w *wire.Exchange) bool {
 	defer p.counts.inFlight.Add(-1)
 	w.Outbound = p.outboundFields(w.Outbound[:0], w.Fields, &x)
 	request := wire.Request{Method: w.Method, Target: target, Host: p.target.host, Fields: w.Outbound, Body: w.Body}
+	start := time.Now()
 	if p.assets != nil {
 		hit, found, kept := p.assets.Find(&request, w.Inbound[:0])
 		if found {
+			note(w.Context, start, "")
 			w.Inbound = p.inboundFields(hit.Fields, target, &x)
 			w.Respond(hit.Status, w.Inbound, int64(len(hit.Body)))
 			_, _ = w.Write(hit.Body)
@@ -37,8 +39,7 @@ func (m *middleware) ServeExchange(w *wire.Exchange) bool {
 			return found
 		}
 	}
-	start := time.Now()
-	answer, err := p.upstream.Exchange(&request, w, w.Inbound[:0])
+	answer, err := p.lane.Exchange(&request, w, w.Inbound[:0])
 	if err == upstream.ErrNoConnection {
 		return false
 	}
@@ -59,7 +60,7 @@ func (m *middleware) ServeExchange(w *wire.Exchange) bool {
 func (p *Proxy) matchPlain(w *wire.Exchange) (x exchange, target string, ok bool) {
 	path, _, _ := strings.Cut(w.Target, "?")
 	rest, ok := p.below(path)
-	if !ok || !p.plain || !p.inst.Live || p.enabled != nil || w.Method == http.MethodTrace || w.Method == http.MethodConnect {
+	if !ok || p.lane == nil || !p.inst.Live || p.enabled != nil || w.Method == http.MethodTrace || w.Method == http.MethodConnect {
 		return x, "", false
 	}
 	x.source = p.front.SourceOf(w.Peer, w.TLS != nil, w.Host, &w.Fields)

@@ -26,9 +26,8 @@ type Proxy struct {
 	front     forwarded.Front
 	transport http.RoundTripper
 	conns     http.RoundTripper   // what transport ends in
-	upstream  *upstream.Transport // nil with a transport of the caller's
+	lane      *upstream.Transport // for plain exchanges; nil: they are forwarded like all others
 	assets    *assets.Cache       // nil without a cache
-	plain     bool                // no other than upstream and assets make the requests
 	idle      time.Duration
 	log       *slog.Logger
 	counts    counts

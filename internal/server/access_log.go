@@ -10,6 +10,7 @@ import (
 
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
 	"github.com/clerkproxy/clerkproxy/internal/tracing"
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 // Who a request went to, [Access].Target.
@@ -78,13 +79,19 @@ type Access struct {
 	proxyPath string // of the site
 }
 
-type accessKey struct{}
-
 // accessOf is the record of the request that a context belongs to, or nil. It
 // belongs to the request's goroutine.
 func accessOf(ctx context.Context) *Access {
-	a, _ := ctx.Value(accessKey{}).(*Access)
+	a, _ := wire.RecordOf(ctx).(*Access)
 	return a
+}
+
+// Answered implements [wire.Record].
+func (a *Access) Answered(after time.Duration, id string) {
+	a.Upstream = after
+	if harmlessID(id) {
+		a.ClerkTraceID = id
+	}
 }
 
 // accessLog writes a line a request, when it has ended. Several says that there
@@ -102,7 +109,7 @@ func (s *Server) accessLog(policy forwarded.Policy, several bool, next http.Hand
 			source:    source,
 			several:   several,
 		}
-		r = r.WithContext(context.WithValue(r.Context(), accessKey{}, access))
+		r = r.WithContext(&wire.RecordContext{Context: r.Context(), Record: access})
 		var span tracing.Span
 		if s.tracer != nil {
 			r, span = s.tracer.Start(r, source.PeerTrusted)
@@ -114,7 +121,7 @@ func (s *Server) accessLog(policy forwarded.Policy, several bool, next http.Hand
 			if panicked == nil {
 				response.implicitOK() // net/http sends it when a handler says nothing
 			}
-			access.finish(r.Context(), response, panicked != nil)
+			access.finish(response, panicked != nil, context.Cause(r.Context()))
 			if s.tracer != nil {
 				span.End(access.traced())
 			}
@@ -130,15 +137,16 @@ func (s *Server) accessLog(policy forwarded.Policy, several bool, next http.Hand
 	})
 }
 
-// finish fills in what is known at the end.
-func (a *Access) finish(ctx context.Context, response *response, cut bool) {
+// finish fills in what is known at the end: the answer, whether it was cut, and
+// why the request ended before its time, nil if it did not.
+func (a *Access) finish(answer *response, cut bool, ended error) {
 	a.Duration = time.Since(a.Start)
-	a.Status, a.Bytes = response.status, response.bytes
+	a.Status, a.Bytes = answer.status, answer.bytes
 	switch {
 	case !cut && a.Status != statusClientClosedRequest:
-	case errors.Is(context.Cause(ctx), errShutdown):
+	case errors.Is(ended, errShutdown):
 		a.Aborted = AbortedByShutdown
-	case ctx.Err() != nil:
+	case ended != nil && ended != wire.ErrSilent:
 		a.Aborted, a.Status = AbortedByClient, statusClientClosedRequest
 	case cut:
 		a.Aborted = AbortedByUpstream

@@ -3,10 +3,11 @@ package server
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/front"
 )
 
 const (
@@ -21,42 +22,24 @@ const (
 	maxHeaderBytes = 64 << 10
 )
 
-// A front speaks HTTP with clients: it is net/http's server. Whatever replaces it
-// does the same.
-type front struct {
-	http  *http.Server
-	conns inFlight // but for those that have switched protocols
-}
-
-// newFront makes a front. Requests get a context that ends with ctx, and with its
-// cause.
-func newFront(ctx context.Context, handler http.Handler, log *slog.Logger) *front {
-	f := new(front)
-	f.http = &http.Server{
-		Handler:           handler,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnState:         f.count,
+// newFront makes what speaks HTTP with clients. Requests get a context that ends
+// with ctx, and with its cause.
+func (s *Server) newFront(ctx context.Context) *front.Server {
+	return front.New(front.Config{
+		Handler:           s.handler,
+		Exchanges:         plain{s},
+		BaseContext:       ctx,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleConnTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-	return f
+		Logger:            s.log,
+	})
 }
 
-func (f *front) count(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		f.conns.add(1)
-	case http.StateClosed, http.StateHijacked:
-		f.conns.add(-1)
-	}
-}
-
-// serve accepts connections until the listener is closed, or the front is shut
+// accept accepts connections until the listener is closed, or the front is shut
 // down; then its error is nil.
-func (f *front) serve(listener net.Listener) error {
-	err := f.http.Serve(listener)
+func accept(f *front.Server, listener net.Listener) error {
+	err := f.Serve(listener, nil)
 	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -64,12 +47,9 @@ func (f *front) serve(listener net.Listener) error {
 }
 
 // shutDown closes connections as they become idle, and returns an error when some
-// are left after the timeout.
-func (f *front) shutDown(timeout time.Duration) error {
+// are left after the timeout. Those that are idle are left open for the grace.
+func shutDown(f *front.Server, grace, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return f.http.Shutdown(ctx)
+	return f.Shutdown(ctx, grace)
 }
-
-// close closes all connections.
-func (f *front) close() { _ = f.http.Close() }

@@ -8,8 +8,9 @@ import (
 )
 
 // response is a ResponseWriter that notes the status and the length of the
-// body, and ends the connection with the answer when the server is ending. Unwrap lets http.ResponseController find all that the writer below can
-// do; Flush and Hijack are here because they too send a status.
+// body, and ends the connection with the answer when the server is ending. Unwrap
+// lets http.ResponseController find all that the writer below can do; Flush and
+// Hijack are here because they too send a status.
 type response struct {
 	http.ResponseWriter
 	status int // 0: nothing was sent

@@ -23,19 +23,23 @@ type routes struct {
 
 func (rt *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	access := accessOf(r.Context())
-	site, ok := rt.byHost.Get(access.source.Host, access.source.Scheme)
+	site := rt.of(access.source)
 	switch {
-	case ok:
-	case rt.fallback != nil:
-		site = rt.fallback
+	case site != nil:
+		site.ServeHTTP(w, r)
 	case access.source.Host == "":
 		plainError(w, http.StatusBadRequest, "The request does not name a valid host.")
-		return
 	default:
 		plainError(w, http.StatusMisdirectedRequest, "This server has no site of this host. If it should, add the host to those of the site.")
-		return
 	}
-	site.ServeHTTP(w, r)
+}
+
+// of is the site of requests from a source, or nil.
+func (rt *routes) of(source forwarded.Source) *site {
+	if site, ok := rt.byHost.Get(source.Host, source.Scheme); ok {
+		return site
+	}
+	return rt.fallback
 }
 
 // routes wires the sites, or returns every problem that they have. Those of the

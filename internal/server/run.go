@@ -8,6 +8,8 @@ import (
 	"maps"
 	"net"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/front"
 )
 
 const (
@@ -40,7 +42,7 @@ var (
 func (s *Server) Run(ctx context.Context) error {
 	requests, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(errShutdown)
-	front := newFront(requests, s.handler, s.log)
+	front := s.newFront(requests)
 	broken := make(chan error, 1)
 	if err := s.begin(ctx, front, broken); err != nil {
 		return err
@@ -51,7 +53,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	select {
 	case err := <-broken:
-		front.close()
+		_ = front.Close()
 		return err
 	case <-ctx.Done():
 		return s.stop(ctx, front, cut)
@@ -70,14 +72,14 @@ func (s *Server) Listeners() map[string][]net.Listener {
 }
 
 // begin opens the listeners and serves what comes.
-func (s *Server) begin(ctx context.Context, front *front, broken chan<- error) error {
+func (s *Server) begin(ctx context.Context, front *front.Server, broken chan<- error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := &s.listeners
 	l.open = map[string][]net.Listener{}
 	l.serve = func(listener net.Listener) {
 		go func() { // ends when the listener is closed
-			if err := front.serve(listener); err != nil {
+			if err := accept(front, listener); err != nil {
 				select {
 				case broken <- fmt.Errorf("accept connections on %s: %w", listener.Addr(), err):
 				default: // one reason to end is enough
@@ -106,7 +108,7 @@ func (s *Server) announce(began []net.Listener) {
 }
 
 // stop ends the server, gently first.
-func (s *Server) stop(ctx context.Context, front *front, cut context.CancelCauseFunc) error {
+func (s *Server) stop(ctx context.Context, front *front.Server, cut context.CancelCauseFunc) error {
 	s.ready.Store(false)
 	config := s.current.Load().config
 	replaced := errors.Is(context.Cause(ctx), ErrReplaced)
@@ -124,9 +126,7 @@ func (s *Server) stop(ctx context.Context, front *front, cut context.CancelCause
 	s.mu.Lock()
 	s.listeners.end()
 	s.mu.Unlock()
-	deadline := time.Now().Add(drain)
-	front.conns.wait(min(idleGrace, drain/4))
-	err := front.shutDown(time.Until(deadline))
+	err := shutDown(front, min(idleGrace, drain/4), drain)
 
 	// What is left are WebSockets, of which the front knows nothing, and
 	// whatever did not end in time. A handler that notices that it is cut off
@@ -134,8 +134,8 @@ func (s *Server) stop(ctx context.Context, front *front, cut context.CancelCause
 	remaining := s.inFlight.now()
 	cut(errShutdown)
 	s.inFlight.wait(cutGrace)
-	_ = front.shutDown(cutGrace)
-	front.close()
+	_ = shutDown(front, 0, cutGrace)
+	_ = front.Close()
 	s.inFlight.wait(cutGrace)
 	if err != nil && remaining > 0 { // else it waited for connections on which nothing was asked
 		return fmt.Errorf("requests under way did not end within the drain timeout of %s and were cut off (%d)", drain, remaining)

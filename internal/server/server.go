@@ -110,6 +110,7 @@ type Server struct {
 // current is what is served until the next reload.
 type current struct {
 	config  Config
+	policy  forwarded.Policy
 	routes  *routes
 	handler http.Handler
 }
@@ -153,7 +154,7 @@ func (s *Server) wire(c Config, former *routes) (*current, error) {
 	}
 	handler := recovery(s.log, routes)
 	handler = s.accessLog(c.policy(), len(c.Sites) > 1, handler)
-	return &current{config: c, routes: routes, handler: handler}, nil
+	return &current{config: c, policy: c.policy(), routes: routes, handler: handler}, nil
 }
 
 // Handler is what the server answers with, for tests and for servers of one's

@@ -17,6 +17,7 @@ import (
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
 	"github.com/clerkproxy/clerkproxy/internal/tracing"
 	"github.com/clerkproxy/clerkproxy/internal/upstream"
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 // A Site is an application on hosts of its own, with the Clerk proxy in front of
@@ -93,6 +94,7 @@ type site struct {
 	proxy    *clerkproxy.Proxy
 	assets   string // what the paths of Clerk's scripts begin with
 	handler  http.Handler
+	plain    wire.Handler // what the handler does, for plain exchanges; nil: nothing
 	inFlight inFlight
 	idle     []idleCloser // what it has connections with
 }
@@ -110,14 +112,14 @@ func newSite(c Site, policy forwarded.Policy, tracer *tracing.Tracer, log *slog.
 	if config.Logger == nil {
 		config.Logger = log
 	}
-	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
-		if c.Proxy.WrapTransport != nil {
-			next = c.Proxy.WrapTransport(next)
+	if tracer != nil {
+		wrap := c.Proxy.WrapTransport
+		config.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
+			if wrap != nil {
+				next = wrap(next)
+			}
+			return tracer.ToFrontendAPI(next)
 		}
-		if tracer != nil {
-			next = tracer.ToFrontendAPI(next)
-		}
-		return timed(next)
 	}
 	proxy, err := clerkproxy.New(config)
 	errs = append(errs, err)
@@ -138,13 +140,16 @@ func newSite(c Site, policy forwarded.Policy, tracer *tracing.Tracer, log *slog.
 	if authn != nil {
 		app = authn.Middleware(identify(app))
 	}
+	handler := proxy.Middleware(forApp(app))
+	plain, _ := handler.(wire.Handler)
 	return &site{
 		name:    c.NameOrDefault(),
 		config:  c,
 		policy:  policy,
 		proxy:   proxy,
 		assets:  proxy.Path() + "/npm/",
-		handler: slowBody(proxy.Middleware(forApp(app))),
+		handler: slowBody(handler),
+		plain:   plain,
 		idle:    []idleCloser{proxy, transport, backend},
 	}, nil
 }
@@ -209,10 +214,16 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.inFlight.add(1)
 	defer s.inFlight.add(-1)
 	if access := accessOf(r.Context()); access != nil {
-		access.Site, access.Target, access.proxyPath = s.name, TargetClerk, s.proxy.Path()
-		access.Asset = strings.HasPrefix(access.Path, s.assets)
+		s.note(access)
 	}
 	s.handler.ServeHTTP(w, r)
+}
+
+// note puts on a request's record that it is the site's, and Clerk's until an
+// application gets it.
+func (s *site) note(access *Access) {
+	access.Site, access.Target, access.proxyPath = s.name, TargetClerk, s.proxy.Path()
+	access.Asset = strings.HasPrefix(access.Path, s.assets)
 }
 
 // problems are those that the proxy does not know of.

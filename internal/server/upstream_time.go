@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// timed notes on a request's access record how long the upstream took to
-// answer, and the id under which Clerk's support finds the request.
+// timed notes on a request's access record how long the application took to
+// answer. The proxy does so itself of the Frontend API.
 func timed(next http.RoundTripper) http.RoundTripper { return timedTransport{next} }
 
 type timedTransport struct{ next http.RoundTripper }
@@ -18,11 +18,6 @@ func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	start := time.Now()
 	resp, err := t.next.RoundTrip(r)
-	access.Upstream = time.Since(start)
-	if err == nil && access.Target == TargetClerk {
-		if id := resp.Header.Get("X-Clerk-Trace-Id"); harmlessID(id) {
-			access.ClerkTraceID = id
-		}
-	}
+	access.Answered(time.Since(start), "")
 	return resp, err
 }
