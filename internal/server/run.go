@@ -47,7 +47,6 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.begin(ctx, front, broken); err != nil {
 		return err
 	}
-	s.ready.Store(true)
 	if s.onReady != nil {
 		s.onReady()
 	}
@@ -93,6 +92,7 @@ func (s *Server) begin(ctx context.Context, front *front.Server, broken chan<- e
 	}
 	began := commit()
 	l.closeUnused()
+	s.ready.Store(true)
 	s.announce(began)
 	return nil
 }
