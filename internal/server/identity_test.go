@@ -131,6 +131,7 @@ func TestTheApplicationIsToldWhoIsSignedIn(t *testing.T) {
 	if a := <-f.access; a.AuthStatus != "signed-in" || a.AuthReason != "" {
 		t.Errorf("after the handshake: %+v", a)
 	}
+	f.Close() // the line is written after the record is handed out
 	lines := f.log.entries(t, "request")
 	if last := lines[len(lines)-1]; last["auth"] != "signed-in" || last["auth_reason"] != nil {
 		t.Errorf("got %v", last)

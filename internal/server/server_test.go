@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -44,8 +45,17 @@ func (b *logBook) String() string {
 	return b.buf.String()
 }
 
-// entries are those with the message.
+// entries are those with the message, at least one: a line may be written after
+// what it tells of can be seen.
 func (b *logBook) entries(t *testing.T, message string) (found []map[string]any) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); len(found) == 0 && time.Now().Before(deadline); runtime.Gosched() {
+		found = b.search(t, message)
+	}
+	return found
+}
+
+func (b *logBook) search(t *testing.T, message string) (found []map[string]any) {
 	t.Helper()
 	for line := range strings.Lines(b.String()) {
 		var entry map[string]any
