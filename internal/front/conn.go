@@ -6,17 +6,18 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"syscall"
+	"sync/atomic"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/socket"
 )
 
 // A conn is a client's connection. One goroutine reads its requests and answers
 // them, one after the other.
 type conn struct {
 	server *Server
-	socket net.Conn // from the listener
-	net    net.Conn // as it is read and written: the socket, or TLS over it
-	raw    syscall.RawConn
+	socket *socket.Socket
+	net    net.Conn    // as it is read and written: the socket, or TLS over it
 	secure *tls.Config // nil: no TLS
 	tls    *tls.ConnectionState
 	remote string // as in http.Request
@@ -24,11 +25,13 @@ type conn struct {
 
 	asked bool    // there was a request
 	in    *buffer // what was read and not answered; nil: nothing
-	step  func(fd uintptr) bool
-	err   error // of step
+	// How fill reads, made once.
+	room   func() []byte
+	noRoom func()
 
 	limit limit
 	watch watch
+	h2    atomic.Pointer[conn2] // nil unless it speaks HTTP/2
 }
 
 // serve answers requests until there are no more, or one that is net/http's.
@@ -39,7 +42,7 @@ func (c *conn) serve() {
 			return
 		}
 		if c.tls.NegotiatedProtocol == "h2" {
-			c.handOver()
+			c.serve2()
 			return
 		}
 	}
@@ -58,6 +61,14 @@ func (c *conn) serve() {
 		return
 	}
 	c.handOver()
+}
+
+// serve2 answers requests over HTTP/2.
+func (c *conn) serve2() {
+	h2 := newConn2(c)
+	c.h2.Store(h2)
+	h2.serve()
+	c.close()
 }
 
 // handshake does that of TLS.
@@ -154,6 +165,7 @@ func (c *conn) answer(x *exchange1) (again bool) {
 	if !c.limit.enter(inExchange, 0) {
 		return false
 	}
+	c.watch.begin()
 	again = x.serve(c.server) && !x.closes
 	if x.limited {
 		_ = c.socket.SetWriteDeadline(time.Time{})
@@ -181,56 +193,41 @@ func (c *conn) drop() {
 
 // fill reads what comes, behind what is there.
 func (c *conn) fill() error {
-	if c.tls == nil {
-		// While nothing comes, no buffer is held.
-		if err := c.raw.Read(c.step); err != nil {
+	var n int
+	var err error
+	switch {
+	case c.tls == nil:
+		n, err = c.socket.ReadInto(c.room, c.noRoom) // while nothing comes, no buffer is held
+	case c.in != nil:
+		n, err = c.net.Read(c.in.b[len(c.in.b):cap(c.in.b)])
+	default:
+		var first [1]byte
+		if _, err := io.ReadFull(c.net, first[:]); err != nil {
 			return err
 		}
-		return c.err
+		c.in = newBuffer()
+		c.in.b = append(c.in.b, first[0])
+		return nil
 	}
 	if c.in != nil {
-		n, err := c.net.Read(c.in.b[len(c.in.b):cap(c.in.b)])
 		c.in.b = c.in.b[:len(c.in.b)+n]
-		return err
 	}
-	var first [1]byte
-	if _, err := io.ReadFull(c.net, first[:]); err != nil {
-		return err
-	}
-	c.in = newBuffer()
-	c.in.b = append(c.in.b, first[0])
-	return nil
+	c.dropEmpty()
+	return err
 }
 
-// readNow reads what is there, and reports whether that is enough.
-func (c *conn) readNow(fd uintptr) bool {
+// makeRoom is where to put what is there to be read, behind what was read.
+func (c *conn) makeRoom() []byte {
 	if c.in == nil {
 		c.in = newBuffer()
 	}
-	b := c.in.b
-	n, err := ignoringEINTR(syscall.Read, int(fd), b[len(b):cap(b)])
-	switch {
-	case err == syscall.EAGAIN:
-		if len(b) == 0 {
-			c.drop()
-		}
-		return false
-	case err != nil:
-		c.err = err
-	case n == 0:
-		c.err = io.EOF
-	default:
-		c.in.b, c.err = b[:len(b)+n], nil
-	}
-	return true
+	return c.in.b[len(c.in.b):cap(c.in.b)]
 }
 
-func ignoringEINTR(read func(int, []byte) (int, error), fd int, p []byte) (int, error) {
-	for {
-		n, err := read(fd, p)
-		if err != syscall.EINTR {
-			return n, err
-		}
+// dropEmpty gives back the room if nothing was read.
+func (c *conn) dropEmpty() {
+	if c.in != nil && len(c.in.b) == 0 {
+		c.drop()
 	}
 }
 
@@ -246,9 +243,8 @@ func (c *conn) write(p, q []byte) error {
 }
 
 func (c *conn) writeBoth(p, q []byte) error {
-	if c.tls == nil && len(p) > 0 && len(q) > 0 {
-		both := net.Buffers{p, q}
-		_, err := both.WriteTo(c.net)
+	if c.tls == nil {
+		_, err := c.socket.WriteBoth(p, q)
 		return err
 	}
 	if len(p) > 0 {

@@ -18,6 +18,7 @@ type exchange struct {
 	wire.Exchange
 	*watch
 	answer    answer
+	plain     bool    // it is for Config.Exchanges
 	hasLength bool    // the request says how long its body is
 	left      int64   // of the body that Respond promised
 	writer    *writer // the answer as net/http has it; nil: it is Respond's
@@ -47,7 +48,6 @@ type answer interface {
 
 // serve has the exchange answered, and reports whether the answer is whole.
 func (x *exchange) serve(s *Server) (whole bool) {
-	x.begin()
 	defer func() {
 		if v := recover(); v != nil {
 			if v != http.ErrAbortHandler {
@@ -62,7 +62,7 @@ func (x *exchange) serve(s *Server) (whole bool) {
 			whole = false
 		}
 	}()
-	if s.config.Exchanges == nil || !s.config.Exchanges.ServeExchange(&x.Exchange) {
+	if !x.plain || s.config.Exchanges == nil || !s.config.Exchanges.ServeExchange(&x.Exchange) {
 		w, r := x.HTTP()
 		s.config.Handler.ServeHTTP(w, r)
 	}
@@ -144,10 +144,10 @@ type date struct {
 
 // reset empties the exchange, but keeps the room that it has.
 func (x *exchange) reset() {
-	fields, outbound, inbound := x.Fields[:cap(x.Fields)], x.Outbound[:cap(x.Outbound)], x.Inbound[:cap(x.Inbound)]
+	fields, onward, inbound := x.Fields[:cap(x.Fields)], x.Onward.Fields[:cap(x.Onward.Fields)], x.Inbound[:cap(x.Inbound)]
 	clear(fields)
-	clear(outbound)
+	clear(onward)
 	clear(inbound)
 	*x = exchange{}
-	x.Fields, x.Outbound, x.Inbound = fields[:0], outbound[:0], inbound[:0]
+	x.Fields, x.Onward.Fields, x.Inbound = fields[:0], onward[:0], inbound[:0]
 }

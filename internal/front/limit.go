@@ -81,7 +81,11 @@ func (c *conn) look(now int64) {
 		_ = c.socket.Close() // what reads from it notices
 		return
 	}
-	if c.watch.look(now) && c.hungUp() {
+	if h2 := c.h2.Load(); h2 != nil {
+		h2.look(now)
+		return
+	}
+	if c.watch.look(now) && c.socket.HungUp() {
 		c.watch.interrupt(wire.ErrClientGone)
 	}
 }

@@ -13,7 +13,10 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/socket"
 	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
@@ -44,6 +47,9 @@ type Server struct {
 	handed *handed
 	done   chan struct{} // closed by Close
 
+	queue chan *stream // of requests for a goroutine that is free
+	free  atomic.Int64 // goroutines that are
+
 	clock    atomic.Int64 // milliseconds since the start, and 1; late by a tick
 	made     atomic.Pointer[date]
 	draining atomic.Bool
@@ -66,6 +72,7 @@ func New(c Config) *Server {
 		log:       cmp.Or(c.Logger, slog.Default()),
 		handed:    newHanded(),
 		done:      make(chan struct{}),
+		queue:     make(chan *stream),
 		listeners: map[net.Listener]bool{},
 		conns:     map[*conn]bool{},
 	}
@@ -101,10 +108,10 @@ func (s *Server) Serve(l net.Listener, secure *tls.Config) error {
 	s.mu.Unlock()
 	defer s.forget(l)
 	for wait := time.Duration(0); ; {
-		socket, err := l.Accept()
+		accepted, err := l.Accept()
 		if err == nil {
 			wait = 0
-			s.start(socket, secure)
+			s.start(accepted, secure)
 			continue
 		}
 		switch {
@@ -135,32 +142,32 @@ func temporary(err error) bool {
 }
 
 // start begins to serve a connection.
-func (s *Server) start(socket net.Conn, secure *tls.Config) {
-	c := &conn{server: s, socket: socket, net: socket, secure: secure, remote: socket.RemoteAddr().String()}
+func (s *Server) start(accepted net.Conn, secure *tls.Config) {
+	if c := s.newConn(accepted, secure); c != nil {
+		go c.serve() // ends with the connection, or when it is handed over
+	}
+}
+
+// newConn returns nil for what cannot be served.
+func (s *Server) newConn(accepted net.Conn, secure *tls.Config) *conn {
+	under, err := socket.New(accepted)
+	if err != nil {
+		_ = accepted.Close()
+		s.log.Error("a connection cannot be served", slog.Any("error", err))
+		return nil
+	}
+	c := &conn{server: s, socket: under, net: under, secure: secure, remote: under.RemoteAddr().String()}
 	c.peer = forwarded.PeerAddr(c.remote)
-	sc, ok := socket.(syscall.Conn)
-	if ok {
-		raw, err := sc.SyscallConn()
-		c.raw, ok = raw, err == nil
-	}
-	if !ok {
-		_ = socket.Close()
-		s.log.Error("a connection is not a socket")
-		return
-	}
-	c.step = c.readNow
-	c.watch.server, c.watch.unblock = s, func() { _ = socket.SetWriteDeadline(time.Unix(1, 0)) }
+	c.room, c.noRoom = c.makeRoom, c.dropEmpty
+	c.watch.server, c.watch.unblock = s, func() { _ = under.SetWriteDeadline(time.Unix(1, 0)) }
 	s.mu.Lock()
-	closed := s.closed
-	if !closed {
-		s.conns[c] = true
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = under.Close()
+		return nil
 	}
-	s.mu.Unlock()
-	if closed {
-		_ = socket.Close()
-		return
-	}
-	go c.serve() // ends with the connection, or when it is handed over
+	s.conns[c] = true
+	return c
 }
 
 func (s *Server) remove(c *conn) {
@@ -205,6 +212,7 @@ func (s *Server) forget(l net.Listener) {
 // connections that are net/http's, it is the handler who has to say so.
 func (s *Server) Shutdown(ctx context.Context, grace time.Duration) error {
 	s.stopAccepting()
+	s.dismiss()
 	if empty := s.whenEmpty(); empty != nil {
 		select {
 		case <-empty:
@@ -225,6 +233,17 @@ func (s *Server) Shutdown(ctx context.Context, grace time.Duration) error {
 		case <-time.After(20 * time.Millisecond): // others have become idle
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+}
+
+// dismiss tells the clients that speak HTTP/2 that there will be no more answers.
+func (s *Server) dismiss() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if h2 := c.h2.Load(); h2 != nil {
+			go h2.goAway(http2.ErrCodeNo) // ends when it is written, or the connection is closed
 		}
 	}
 }
@@ -268,6 +287,38 @@ func (s *Server) cutAll() {
 	defer s.mu.Unlock()
 	for c := range s.conns {
 		c.watch.interrupt(context.Cause(s.config.BaseContext))
+		if h2 := c.h2.Load(); h2 != nil {
+			h2.interrupt(context.Cause(s.config.BaseContext))
+		}
+	}
+}
+
+// maxFree is how many goroutines wait for requests over HTTP/2. A new one begins
+// with a stack that is too small.
+const maxFree = 64
+
+// work has a request answered by a goroutine that is free, or another one.
+func (s *Server) work(st *stream) {
+	select {
+	case s.queue <- st:
+	default:
+		go s.answer(st) // ends when enough are free, or with the server
+	}
+}
+
+func (s *Server) answer(st *stream) {
+	for {
+		st.run()
+		if s.free.Add(1) > maxFree {
+			s.free.Add(-1)
+			return
+		}
+		select {
+		case st = <-s.queue:
+			s.free.Add(-1)
+		case <-s.done:
+			return
+		}
 	}
 }
 

@@ -481,7 +481,7 @@ func TestTheEndOfTheBaseContextEndsRequests(t *testing.T) {
 }
 
 // serveTLS serves with a certificate for 127.0.0.1.
-func serveTLS(t *testing.T, c Config, protocols ...string) (*httptest.Server, string) {
+func serveTLS(t testing.TB, c Config, protocols ...string) (*httptest.Server, string) {
 	t.Helper()
 	authority := httptest.NewTLSServer(nil)
 	t.Cleanup(authority.Close)

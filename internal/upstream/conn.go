@@ -29,12 +29,12 @@ var (
 // A conn is one HTTP/1.1 connection of the lane. The goroutine that has a
 // request writes it and reads its answer; there is no other.
 type conn struct {
-	lane   *lane
-	socket *socket
-	net    net.Conn // as it is written and read: TLS, if the origin has it
-	br     *bufio.Reader
-	out    []byte // the request as it is being put together
-	cut    func() // ends what waits for the upstream, from another goroutine
+	lane *lane
+	link *link
+	net  net.Conn // as it is written and read: TLS, if the origin has it
+	br   *bufio.Reader
+	out  []byte // the request as it is being put together
+	cut  func() // ends what waits for the upstream, from another goroutine
 
 	since time.Time // of the dial
 	idle  time.Time // since when nothing was asked
@@ -43,11 +43,11 @@ type conn struct {
 	silent bool  // nothing of an answer has been read
 }
 
-func newConn(l *lane, s *socket, c net.Conn) *conn {
+func newConn(l *lane, link *link, c net.Conn) *conn {
 	now := time.Now()
-	cn := &conn{lane: l, socket: s, net: c, since: now, idle: now}
+	cn := &conn{lane: l, link: link, net: c, since: now, idle: now}
 	cn.br = bufio.NewReaderSize(cn, readBuffer)
-	cn.cut = func() { _ = s.Close() } // TLS would say goodbye first, and wait
+	cn.cut = func() { _ = link.Close() } // TLS would say goodbye first, and wait
 	return cn
 }
 
@@ -197,7 +197,7 @@ func (c *conn) hungUp(err error) bool {
 // too old, the upstream has not closed it, and nothing is there to be read that
 // would be taken for the next answer.
 func (c *conn) usable(now time.Time) bool {
-	return !c.stale(now) && c.socket.probe(c.net)
+	return !c.stale(now) && c.link.probe(c.net)
 }
 
 // stale reports whether the connection has been idle, or open, for too long.

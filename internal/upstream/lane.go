@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"sync"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/socket"
 )
 
 const (
@@ -125,25 +127,26 @@ func (l *lane) dial() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSocket(raw)
+	s, err := socket.New(raw)
 	if err != nil {
 		_ = raw.Close()
 		return nil, err
 	}
+	under := &link{Socket: s}
 	if !l.origin.tls() {
-		return newConn(l, s, s), nil
+		return newConn(l, under, under), nil
 	}
 	if l.config.TLSHandshakeTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.config.TLSHandshakeTimeout)
 		defer cancel()
 	}
-	secure := tls.Client(s, l.tls)
+	secure := tls.Client(under, l.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, err
 	}
-	return newConn(l, s, secure), nil
+	return newConn(l, under, secure), nil
 }
 
 func (l *lane) closeIdle() {

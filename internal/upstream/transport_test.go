@@ -609,7 +609,7 @@ func TestASpareConnectionWithSessionTickets(t *testing.T) {
 		tr.lane.put(c)
 	}
 	fapi.CloseClientConnections()
-	waitFor(t, func() bool { return !tr.lane.idle[0].socket.probe(tr.lane.idle[0].net) })
+	waitFor(t, func() bool { return !tr.lane.idle[0].link.probe(tr.lane.idle[0].net) })
 	if c := tr.lane.take(); c != nil {
 		t.Error("a closed connection was taken for an open one")
 	}

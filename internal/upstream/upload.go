@@ -113,7 +113,7 @@ func (u *upload) copy() error {
 	buf := uploadBuffers.Get().(*[uploadBuffer]byte)
 	defer uploadBuffers.Put(buf)
 	c := u.conn
-	c.socket.cork()
+	c.link.cork()
 	if _, err := c.net.Write(c.out); err != nil {
 		return nil
 	}
@@ -126,13 +126,13 @@ func (u *upload) copy() error {
 			if _, err := c.net.Write(buf[:n]); err != nil {
 				return nil
 			}
-			if c.socket.flush() != nil {
+			if c.link.flush() != nil {
 				return nil
 			}
 		}
 		switch {
 		case err == io.EOF && left == 0:
-			u.whole = c.socket.uncork() == nil
+			u.whole = c.link.uncork() == nil
 			return nil
 		case err == io.EOF:
 			return io.ErrUnexpectedEOF

@@ -24,7 +24,7 @@ var exchanges1 = sync.Pool{New: func() any { return new(exchange1) }}
 
 func newExchange1(c *conn) *exchange1 {
 	x := exchanges1.Get().(*exchange1)
-	x.conn = c
+	x.conn, x.plain = c, true
 	x.watch, x.answer, x.Responder = &c.watch, x, &x.exchange
 	x.Peer, x.TLS, x.Context = c.peer, c.tls, c.server.config.BaseContext
 	return x
