@@ -167,8 +167,12 @@ func New(c Config) (*Proxy, error) {
 	p.secretKey.Store(&secret)
 
 	var problem string
-	if p.origin, p.path, problem = forwarded.ParseProxyURL(cmp.Or(c.ProxyURL, instance.PublicEnv("CLERK_PROXY_URL"), DefaultPath)); problem != "" {
+	var origin string
+	if origin, p.path, problem = forwarded.ParseProxyURL(cmp.Or(c.ProxyURL, instance.PublicEnv("CLERK_PROXY_URL"), DefaultPath)); problem != "" {
 		fail("ProxyURL", "CLERK_PROXY_URL", problem)
+	}
+	if origin != "" {
+		p.fixed = origin + p.path
 	}
 	if p.target, problem = parseFrontendAPIURL(cmp.Or(c.FrontendAPIURL, os.Getenv("CLERK_FAPI_URL"), inst.FrontendAPIURL())); problem != "" {
 		fail("FrontendAPIURL", "CLERK_FAPI_URL", problem)

@@ -47,7 +47,7 @@ func TestNewReadsTheEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Path() != "/auth" || p.origin != "https://app.dev" || p.target != (target{"http", "localhost:9999", ""}) || p.inst.FrontendAPI != "clerk.other.dev" {
+	if p.Path() != "/auth" || p.fixed != "https://app.dev/auth" || p.target != (target{"http", "localhost:9999", ""}) || p.inst.FrontendAPI != "clerk.other.dev" {
 		t.Errorf("%+v", p)
 	}
 
@@ -55,7 +55,7 @@ func TestNewReadsTheEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Path() != "/__clerk" || p.origin != "" || p.target.host != "frontend-api.clerk.dev" || p.inst.FrontendAPI != "clerk.app.dev" {
+	if p.Path() != "/__clerk" || p.fixed != "" || p.target.host != "frontend-api.clerk.dev" || p.inst.FrontendAPI != "clerk.app.dev" {
 		t.Errorf("the environment wins over the configuration: %+v", p)
 	}
 }

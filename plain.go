@@ -24,11 +24,12 @@ func (m *middleware) ServeExchange(w *wire.Exchange) bool {
 	}
 	p.counts.inFlight.Add(1)
 	defer p.counts.inFlight.Add(-1)
-	w.Outbound = p.outboundFields(w.Outbound[:0], w.Fields, &x)
-	request := wire.Request{Method: w.Method, Target: target, Host: p.target.host, Fields: w.Outbound, Body: w.Body}
+	request := &w.Onward
+	request.Fields = p.outboundFields(request.Fields[:0], w.Fields, &x)
+	request.Method, request.Target, request.Host, request.Body = w.Method, target, p.target.host, w.Body
 	start := time.Now()
 	if p.assets != nil {
-		hit, found, kept := p.assets.Find(&request, w.Inbound[:0])
+		hit, found, kept := p.assets.Find(request, w.Inbound[:0])
 		if found {
 			note(w.Context, start, "")
 			w.Inbound = p.inboundFields(hit.Fields, target, &x)
@@ -39,7 +40,7 @@ func (m *middleware) ServeExchange(w *wire.Exchange) bool {
 			return found
 		}
 	}
-	answer, err := p.lane.Exchange(&request, w, w.Inbound[:0])
+	answer, err := p.lane.Exchange(request, w, w.Inbound[:0])
 	if err == upstream.ErrNoConnection {
 		return false
 	}
@@ -67,7 +68,7 @@ func (p *Proxy) matchPlain(w *wire.Exchange) (x exchange, target string, ok bool
 	if x.source.Host == "" || !p.front.Hosts.Accepts(x.source.Host, x.source.Scheme) {
 		return x, "", false
 	}
-	x.proxyURL, x.rest = p.proxyURL(x.source), rest
+	x.proxyURL, x.rest = p.proxyURL(x.source.Scheme, x.source.Host), rest
 	target = w.Target[len(p.path):]
 	if rest == "" {
 		target = "/" + target

@@ -19,7 +19,7 @@ import (
 type Proxy struct {
 	inst      instance.Instance
 	secretKey atomic.Pointer[string]
-	origin    string // of an absolute proxy URL; empty: each request's own
+	fixed     string // the absolute proxy URL; empty: on each request's own origin
 	path      string
 	target    target
 	enabled   func(*url.URL) bool
@@ -86,10 +86,7 @@ func (p *Proxy) ProxyURL(r *http.Request) string {
 	if public == nil || p.enabled != nil && !p.enabled(public) {
 		return ""
 	}
-	if p.origin != "" {
-		return p.origin + p.path
-	}
-	return public.Scheme + "://" + public.Host + p.path
+	return p.proxyURL(public.Scheme, public.Host)
 }
 
 // Middleware answers the requests that are Clerk's and passes on all others:
@@ -151,7 +148,7 @@ func (p *Proxy) match(r *http.Request) (exchange, *proxyError) {
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
 		return exchange{}, errMethod
 	}
-	x.proxyURL = p.proxyURL(x.source)
+	x.proxyURL = p.proxyURL(x.source.Scheme, x.source.Host)
 	return x, nil
 }
 
@@ -163,11 +160,11 @@ func (p *Proxy) below(path string) (rest string, ok bool) {
 }
 
 // proxyURL is what Clerk is told of where a request came in.
-func (p *Proxy) proxyURL(source forwarded.Source) string {
-	if p.origin != "" {
-		return p.origin + p.path
+func (p *Proxy) proxyURL(scheme, host string) string {
+	if p.fixed != "" {
+		return p.fixed
 	}
-	return source.Scheme + "://" + source.Host + p.path
+	return scheme + "://" + host + p.path
 }
 
 // An exchange is what the proxy knows of a request that it forwards.

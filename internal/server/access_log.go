@@ -62,9 +62,10 @@ type Access struct {
 	// answer. Zero: no upstream was asked.
 	Upstream time.Duration
 	// RequestID is the id of the request, that of the proxy in front if it
-	// gave one.
+	// gave one. It may be empty where requests are not logged.
 	RequestID string
-	// ClientIP is the address of the client, invalid if it is not known.
+	// ClientIP is the address of the client, invalid if it is not known, and
+	// where requests are not logged perhaps.
 	ClientIP netip.Addr
 	// ClerkTraceID is the id by which Clerk knows the request, or empty.
 	ClerkTraceID string

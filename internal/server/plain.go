@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/wire"
@@ -20,9 +21,9 @@ func (p plain) ServeExchange(x *wire.Exchange) (answered bool) {
 	if site == nil || site.plain == nil {
 		return false
 	}
-	o := &observed{Responder: x.Responder, access: Access{Start: time.Now()}}
+	o := records.Get().(*observed)
+	o.Responder, o.access.Start, o.answer.ending = x.Responder, time.Now(), &p.ending
 	o.context = wire.RecordContext{Context: x.Context, Record: &o.access}
-	o.answer.ending = &p.ending
 	x.Context, x.Responder = &o.context, o
 	p.inFlight.add(1)
 	site.inFlight.add(1)
@@ -34,6 +35,7 @@ func (p plain) ServeExchange(x *wire.Exchange) (answered bool) {
 			p.end(now, site, x, o, v != nil)
 		}
 		x.Context, x.Responder = o.context.Context, o.Responder
+		o.free()
 		if v != nil {
 			panic(v)
 		}
@@ -56,12 +58,14 @@ func (p plain) end(now *current, site *site, x *wire.Exchange, o *observed, cut 
 		return
 	}
 	path, _, _ := strings.Cut(x.Target, "?")
-	source := now.policy.SourceOf(x.Peer, x.TLS != nil, x.Host, &x.Fields)
 	a := &o.access
 	a.Method, a.Path = truncate(x.Method, maxLoggedMethod), truncate(path, maxLoggedPath)
 	site.note(a)
-	a.RequestID = requestID(http.Header{requestIDHeader: x.Fields.Values(requestIDHeader)}, source.PeerTrusted)
-	a.ClientIP, a.source, a.several = source.ClientIP, source, len(now.routes.sites) > 1
+	if logs {
+		source := now.policy.SourceOf(x.Peer, x.TLS != nil, x.Host, &x.Fields)
+		a.RequestID = requestID(http.Header{requestIDHeader: x.Fields.Values(requestIDHeader)}, source.PeerTrusted)
+		a.ClientIP, a.several = source.ClientIP, len(now.routes.sites) > 1
+	}
 	ended := x.Cut()
 	if o.failed && ended == nil {
 		ended = wire.ErrClientGone
@@ -82,6 +86,16 @@ type observed struct {
 	access  Access
 	answer  response // by Respond or by HTTP
 	failed  bool     // to reach the client
+}
+
+var records = sync.Pool{New: func() any { return new(observed) }}
+
+// free gives the record back, unless a request has it, which handlers may keep.
+func (o *observed) free() {
+	if o.answer.ResponseWriter == nil {
+		*o = observed{}
+		records.Put(o)
+	}
 }
 
 // Respond implements [wire.Responder].

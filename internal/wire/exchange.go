@@ -37,9 +37,10 @@ type Exchange struct {
 
 	Responder
 
-	// Outbound and Inbound are room for the fields of the request to an upstream
-	// and of its answer, so that not every exchange has to make it anew.
-	Outbound, Inbound Fields
+	// Onward and Inbound are room for the request to an upstream and for the
+	// fields of its answer, so that not every exchange has to make it anew.
+	Onward  Request
+	Inbound Fields
 }
 
 // Why an exchange was cut, [Responder].Cut.

@@ -81,17 +81,40 @@ func ParseFields(fields Fields, header string) (Fields, bool) {
 		}
 		line := header[:end-1]
 		header = header[end+1:]
-		colon := strings.IndexByte(line, ':')
-		if colon < 1 {
+		name, ok := parseName(line)
+		if !ok {
 			return nil, false
 		}
-		name, value := line[:colon], TrimSpace(line[colon+1:])
-		if !IsToken(name) || !IsValue(value) {
+		value := TrimSpace(line[len(name)+1:])
+		if !IsValue(value) {
 			return nil, false
 		}
-		fields = append(fields, Field{textproto.CanonicalMIMEHeaderKey(name), value})
+		fields = append(fields, Field{canonical(name), value})
 	}
 	return fields, true
+}
+
+// parseName returns what is before the colon of a line, if it is a token.
+func parseName(line string) (name string, ok bool) {
+	for i := range len(line) {
+		if c := line[i]; !tokenChar[c] {
+			return line[:i], c == ':' && i > 0
+		}
+	}
+	return "", false
+}
+
+// canonical is textproto's, for a token. Most names are canonical as they come.
+func canonical(name string) string {
+	upper := true
+	for i := range len(name) {
+		c := name[i]
+		if upper && 'a' <= c && c <= 'z' || !upper && 'A' <= c && c <= 'Z' {
+			return textproto.CanonicalMIMEHeaderKey(name)
+		}
+		upper = c == '-'
+	}
+	return name
 }
 
 // AppendField appends a field as a line.

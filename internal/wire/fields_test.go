@@ -75,3 +75,16 @@ func FuzzParseFields(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkParseFields(b *testing.B) {
+	header := "Host: app.dev\r\nCookie: __session=abcdefghijklmnopqrstuvwxyz0123456789; __client_uat=1767225600\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36\r\nAccept: */*\r\n" +
+		"Accept-Encoding: gzip, deflate, br\r\nAccept-Language: en-US,en;q=0.9\r\nReferer: https://app.dev/\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Dest: empty\r\n"
+	var fields Fields
+	b.ReportAllocs()
+	for b.Loop() {
+		var ok bool
+		if fields, ok = ParseFields(fields[:0], header); !ok {
+			b.Fatal("refused")
+		}
+	}
+}
