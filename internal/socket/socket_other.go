@@ -6,15 +6,19 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
 // A Socket is a connection of the operating system's. One goroutine may read from
 // it, and one write to it, at the same time.
-type Socket struct{ net.Conn }
+type Socket struct {
+	net.Conn
+	closed atomic.Bool
+}
 
 // New returns a socket.
-func New(c net.Conn) (*Socket, error) { return &Socket{c}, nil }
+func New(c net.Conn) (*Socket, error) { return &Socket{Conn: c}, nil }
 
 // ReadInto reads into what room returns.
 func (s *Socket) ReadInto(room func() []byte, _ func()) (int, error) { return s.Read(room()) }
@@ -36,6 +40,19 @@ func (s *Socket) WriteBoth(p, q []byte) (int, error) {
 	n, err := both.WriteTo(s.Conn)
 	return int(n), err
 }
+
+// Waiting tells of a write that waits for the other side to read, which is not to
+// be known here.
+func (s *Socket) Waiting() uint64 { return 0 }
+
+// Close implements [net.Conn].
+func (s *Socket) Close() error {
+	s.closed.Store(true)
+	return s.Conn.Close()
+}
+
+// Closed reports whether Close was called.
+func (s *Socket) Closed() bool { return s.closed.Load() }
 
 // HungUp reports whether the other side has closed the connection, which is not
 // to be known here without reading.

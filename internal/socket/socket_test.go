@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -113,6 +115,43 @@ func TestReadNow(t *testing.T) {
 	}
 }
 
+func TestWaitingTellsWhetherTheOtherSideReads(t *testing.T) {
+	a, b := pair(t)
+	_ = a.Conn.(*net.TCPConn).SetWriteBuffer(1 << 20)
+	_ = b.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	if n := a.Waiting(); n != 0 {
+		t.Errorf("got %d, and nothing is written", n)
+	}
+	written := make(chan error, 1)
+	go func() { _, err := a.Write(make([]byte, 16<<20)); written <- err }()
+	for a.Waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	at := a.Waiting() // and the kernel goes on for a moment
+	for steady := 0; steady < 50; steady++ {
+		if now := a.Waiting(); now != at {
+			at, steady = now, 0
+		}
+		time.Sleep(time.Millisecond)
+	}
+	// Much less than makes room for more.
+	if _, err := io.ReadFull(b, make([]byte, 100<<10)); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); runtime.GOOS == "linux" && a.Waiting() == at; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is not seen that the other side reads")
+		}
+	}
+	_, _ = io.CopyN(io.Discard, b, 16<<20-100<<10)
+	if err := <-written; err != nil || a.Waiting() != 0 {
+		t.Errorf("%v, %d", err, a.Waiting())
+	}
+	if a.Closed() || a.Close() != nil || !a.Closed() {
+		t.Error("it is not known whether it is closed")
+	}
+}
+
 func TestErrors(t *testing.T) {
 	t.Run("a deadline of reading", func(t *testing.T) {
 		_, b := pair(t)
@@ -161,6 +200,63 @@ func TestErrors(t *testing.T) {
 			t.Error("no error")
 		}
 	})
+}
+
+// The number of a socket is given to the next one as soon as it is closed. Nobody
+// who is still reading, writing or asking by then gets at that one.
+func TestAClosedSocketTouchesNoOther(t *testing.T) {
+	for range 300 {
+		a, b := pair(t)
+		var users sync.WaitGroup
+		for range 2 {
+			for _, s := range []*Socket{a, b} {
+				users.Go(func() {
+					for !s.Closed() {
+						s.HungUp()
+						s.Waiting()
+					}
+					s.HungUp()
+					s.Waiting()
+				})
+			}
+		}
+		for _, s := range []*Socket{a, b} {
+			users.Go(func() {
+				for {
+					if _, err := s.WriteBoth([]byte("evil"), []byte("bytes")); err != nil {
+						return
+					}
+				}
+			})
+			users.Go(func() {
+				for p := make([]byte, 100); ; {
+					if _, err := s.Read(p); err != nil {
+						return
+					}
+				}
+			})
+		}
+		a.Close()
+		b.Close()
+		c, d := pair(t)
+		for _, way := range [][2]*Socket{{c, d}, {d, c}} {
+			if _, err := way[0].Write([]byte("good")); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, 4)
+			if _, err := io.ReadFull(way[1], got); err != nil || string(got) != "good" {
+				t.Fatalf("got %q, %v", got, err)
+			}
+		}
+		users.Wait()
+		for _, s := range []*Socket{c, d} {
+			if n, err := s.ReadNow(make([]byte, 10)); err != ErrNothing {
+				t.Fatalf("got %d bytes more, %v", n, err)
+			}
+		}
+		c.Close()
+		d.Close()
+	}
 }
 
 func TestNothingIsAllocated(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -18,6 +19,7 @@ type Socket struct {
 
 	reading reading
 	writing writing
+	closed  atomic.Bool
 }
 
 // reading is a read under way. Its step is made once, so that no read costs an
@@ -37,6 +39,9 @@ type writing struct {
 	step func(fd uintptr) (done bool)
 	p, q []byte // what is left
 	err  error
+
+	waits   uint32        // how often there was no room
+	waiting atomic.Uint32 // the number of the wait under way; 0: there is none
 }
 
 // New returns a socket of a TCP or Unix connection.
@@ -124,6 +129,9 @@ func (s *Socket) WriteBoth(p, q []byte) (int, error) {
 	err := s.raw.Write(w.step)
 	n := len(p) + len(q) - len(w.p) - len(w.q)
 	w.p, w.q = nil, nil
+	if w.waiting.Load() != 0 {
+		w.waiting.Store(0)
+	}
 	if err == nil && w.err != nil {
 		err = s.opError("write", w.err)
 	}
@@ -137,6 +145,8 @@ func (w *writing) try(fd uintptr) (done bool) {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
+			w.waits = max(w.waits+1, 1)
+			w.waiting.Store(w.waits)
 			return false
 		case err != nil:
 			w.err = err
@@ -147,6 +157,25 @@ func (w *writing) try(fd uintptr) (done bool) {
 	}
 	return true
 }
+
+// Waiting tells of the write that waits for the other side to read: while the
+// number is the same, that has taken nothing. Zero: no write waits.
+func (s *Socket) Waiting() uint64 {
+	n := s.writing.waiting.Load()
+	if n == 0 {
+		return 0
+	}
+	return uint64(n)<<32 | uint64(s.unsent())
+}
+
+// Close implements [net.Conn].
+func (s *Socket) Close() error {
+	s.closed.Store(true)
+	return s.Conn.Close()
+}
+
+// Closed reports whether Close was called.
+func (s *Socket) Closed() bool { return s.closed.Load() }
 
 func (s *Socket) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: s.LocalAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: os.NewSyscallError(op, err)}

@@ -2,8 +2,10 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -53,6 +55,45 @@ func TestParseFieldsRefuses(t *testing.T) {
 	}
 }
 
+// A target is what net/http takes for one that begins with a slash, but for spaces
+// and hash signs.
+func TestIsTarget(t *testing.T) {
+	for target, want := range map[string]bool{
+		"/": true, "/a%2Fb//c/../%C3%a9;x=1?d=%zz&e??": true, "/?": true, "//x": true, "/a|b\"<>^`{}\\": true, "/\xff?\xff": true,
+		"": false, "*": false, "a": false, "?": false, "http://x/": false,
+		"/%": false, "/%a": false, "/%zz": false, "/%a?b": false, "/?%": true,
+		"/ ": false, "/? ": false, "/\t": false, "/\x00": false, "/?\x7f": false, "/\r\n": false,
+		"/#": false, "/a#b": false, "/?a#b": false,
+	} {
+		if got := IsTarget(target); got != want {
+			t.Errorf("%q: got %v", target, got)
+		}
+		_, err := url.ParseRequestURI(target)
+		if lenient := err == nil && target[0] == '/' && !strings.ContainsAny(target, " #"); lenient != want {
+			t.Errorf("%q: to net/http it is %v", target, lenient)
+		}
+	}
+}
+
+func TestIsAuthority(t *testing.T) {
+	for target, want := range map[string]bool{
+		"app.dev:443": true, "app.dev": true, "[::1]:443": true, "127.0.0.1:1": true,
+		"": false, "%0": false, "[::1": false, "user@app.dev:443": false, "app.dev:443/x": false, "app.dev?x": false, "a b": false, "app.dev:x": false,
+	} {
+		if IsAuthority(target) != want {
+			t.Errorf("%q: got %v", target, !want)
+		}
+	}
+}
+
+func TestIsASCII(t *testing.T) {
+	for s, want := range map[string]bool{"": true, "a\x00~\x7f": true, "a\x80": false, "\xff": false} {
+		if IsASCII(s) != want {
+			t.Errorf("%q", s)
+		}
+	}
+}
+
 // What is parsed at all means to net/http what it means here.
 func FuzzParseFields(f *testing.F) {
 	f.Add("Host: app.dev\r\nX-a: 1\r\nx-A:2 \r\nEmpty:\r\n")
@@ -74,6 +115,28 @@ func FuzzParseFields(f *testing.F) {
 			t.Errorf("%q: written again it is %q", header, second)
 		}
 	})
+}
+
+// Wherever a byte stands, it is judged as if it stood alone.
+func TestIsValue(t *testing.T) {
+	for c := range 256 {
+		for length := 1; length < 20; length++ {
+			for at := range length {
+				b := bytes.Repeat([]byte{'\xff'}, length)
+				b[at] = byte(c)
+				want := c >= ' ' && c != 0x7f || c == '\t'
+				if got := IsValue(string(b)); got != want {
+					t.Fatalf("%q: got %v", b, got)
+				}
+				if at > 0 && !want {
+					b[at-1] = '\t' // does not hide it
+					if IsValue(string(b)) {
+						t.Fatalf("%q: got true", b)
+					}
+				}
+			}
+		}
+	}
 }
 
 func BenchmarkParseFields(b *testing.B) {

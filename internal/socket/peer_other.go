@@ -15,3 +15,6 @@ func (s *Socket) HungUp() bool {
 	})
 	return err != nil || gone
 }
+
+// unsent is not known here.
+func (s *Socket) unsent() uint32 { return 0 }

@@ -13,3 +13,14 @@ func (s *Socket) HungUp() bool {
 	})
 	return err != nil || gone
 }
+
+// unsent is how much the kernel holds that the other side has not taken yet. It
+// shrinks long before there is room for more.
+func (s *Socket) unsent() (n uint32) {
+	_ = s.raw.Control(func(fd uintptr) {
+		if queued, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {
+			n = uint32(queued)
+		}
+	})
+	return n
+}
