@@ -35,6 +35,7 @@ type conn struct {
 	br   *bufio.Reader
 	out  []byte // the request as it is being put together
 	cut  func() // ends what waits for the upstream, from another goroutine
+	over bool   // it is closed
 
 	since time.Time // of the dial
 	idle  time.Time // since when nothing was asked
@@ -45,6 +46,9 @@ type conn struct {
 
 func newConn(l *lane, link *link, c net.Conn) *conn {
 	now := time.Now()
+	l.mu.Lock()
+	l.open++
+	l.mu.Unlock()
 	cn := &conn{lane: l, link: link, net: c, since: now, idle: now}
 	cn.br = bufio.NewReaderSize(cn, readBuffer)
 	cn.cut = func() { _ = link.Close() } // TLS would say goodbye first, and wait
@@ -206,7 +210,13 @@ func (c *conn) stale(now time.Time) bool {
 	return limit > 0 && now.Sub(c.idle) >= limit || now.Sub(c.since) >= maxConnAge
 }
 
-func (c *conn) close() { _ = c.net.Close() }
+func (c *conn) close() {
+	if !c.over {
+		c.over = true
+		_ = c.net.Close()
+		c.lane.lost()
+	}
+}
 
 // responseBody gives the connection back when the body has been read to its end.
 type responseBody struct {

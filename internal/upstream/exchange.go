@@ -11,7 +11,7 @@ import (
 )
 
 // ErrNoConnection is returned by [Transport.Exchange] when the lane has no idle
-// connection. Nothing was sent; RoundTrip finds another way.
+// connection that works. Nothing came of the request; RoundTrip finds another way.
 var ErrNoConnection = errors.New("upstream: no idle connection")
 
 // An Answer is what came of an exchange. It has to be closed, or turned into a
@@ -36,10 +36,10 @@ func (t *Transport) Exchange(req *wire.Request, x wire.Responder, fields wire.Fi
 	if t.lane == nil {
 		return Answer{}, ErrNoConnection
 	}
-	for {
+	for range maxTries {
 		c := t.lane.take()
 		if c == nil {
-			return Answer{}, ErrNoConnection
+			break
 		}
 		x.Watch(t.lane.config.ResponseHeaderTimeout, c.cut)
 		a, err := c.exchange(req, fields)
@@ -59,6 +59,7 @@ func (t *Transport) Exchange(req *wire.Request, x wire.Responder, fields wire.Fi
 			return Answer{}, err
 		}
 	}
+	return Answer{}, ErrNoConnection
 }
 
 func (c *conn) exchange(req *wire.Request, fields wire.Fields) (Answer, error) {

@@ -8,8 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 )
+
+// ownPort is our end of a connection. It is another one each time, so that what
+// fails for one reason would look as if it failed for many.
+var ownPort = regexp.MustCompile(`\S+:\d+->`)
 
 // Explain describes an error of an exchange with an upstream, for the log. The
 // transport's own words are kept only where they are known to hold nothing that
@@ -32,9 +37,9 @@ func Explain(err error) string {
 	case errors.As(err, &hostname):
 		return hostname.Error()
 	case errors.As(err, &dns):
-		return dns.Error()
+		return ownPort.ReplaceAllString(dns.Error(), "")
 	case errors.As(err, &network):
-		return network.Error()
+		return ownPort.ReplaceAllString(network.Error(), "")
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "the upstream took too long"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):

@@ -10,13 +10,21 @@ import (
 )
 
 const (
-	// maxIdle is how many idle connections the lane keeps.
-	maxIdle = 256
+	// maxConns is how many connections the lane has at most. What comes while
+	// they are all in use goes over the shared transport, which has as many again
+	// where the origin speaks HTTP/1.1 alone: the rest waits in a queue.
+	maxConns = 256
 	// maxConnAge is how old a connection gets. New ones look the origin's
 	// address up anew, so a change of it is noticed after that time at most.
 	maxConnAge = 10 * time.Minute
 	// maxDialing is how many connections the lane opens at the same time.
 	maxDialing = 4
+	// maxTries is on how many connections that hang up a request is tried before it
+	// goes over the shared transport: it may be the request that they hang up on.
+	maxTries = 3
+	// dialPause is how long an origin that has refused a connection is not asked
+	// for another one that nobody waits for.
+	dialPause = time.Second
 )
 
 // A lane is a pool of HTTP/1.1 connections to one origin. The connection used
@@ -26,10 +34,13 @@ type lane struct {
 	config Config
 	dialer *dialer
 	tls    *tls.Config
+	pause  time.Duration // after an attempt that failed
 
 	mu      sync.Mutex
-	idle    []*conn // by the time since when they are idle
-	dialing int
+	idle    []*conn     // by the time since when they are idle
+	open    int         // connections there are, in use or not
+	dialing int         // and those that are being opened
+	again   time.Time   // when another may be
 	sweeper *time.Timer // nil while there is nothing to sweep
 }
 
@@ -56,17 +67,18 @@ func (l *lane) take() *conn {
 func (l *lane) put(c *conn) {
 	c.idle = time.Now()
 	l.mu.Lock()
-	full := len(l.idle) >= maxIdle
-	if !full {
-		l.idle = append(l.idle, c)
-		if l.sweeper == nil {
-			l.sweeper = time.AfterFunc(l.sweepEvery(), l.sweep) // until nothing is idle
-		}
+	defer l.mu.Unlock()
+	l.idle = append(l.idle, c)
+	if l.sweeper == nil {
+		l.sweeper = time.AfterFunc(l.sweepEvery(), l.sweep) // until nothing is idle
 	}
-	l.mu.Unlock()
-	if full {
-		c.close()
-	}
+}
+
+// lost notes that a connection is closed.
+func (l *lane) lost() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
 }
 
 // sweepEvery is how late, at most, a connection that nobody uses is closed.
@@ -102,11 +114,11 @@ func (l *lane) sweep() {
 	}
 }
 
-// grow opens one more connection in the background.
+// grow opens one more connection in the background, if there may be one more.
 func (l *lane) grow() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dialing >= maxDialing {
+	if l.dialing >= maxDialing || l.open+l.dialing >= maxConns || time.Now().Before(l.again) {
 		return
 	}
 	l.dialing++
@@ -114,6 +126,9 @@ func (l *lane) grow() {
 		c, err := l.dial()
 		l.mu.Lock()
 		l.dialing--
+		if err != nil {
+			l.again = time.Now().Add(l.pause)
+		}
 		l.mu.Unlock()
 		if err == nil { // else the shared transport meets the same error, and tells
 			l.put(c)

@@ -83,22 +83,22 @@ func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	for {
+	for range maxTries {
 		c := t.lane.take()
 		if c == nil {
 			t.lane.grow()
-			return t.wide.roundTrip(withBody(req, body))
+			break
 		}
 		resp, err := c.roundTrip(req, body)
 		if err == nil {
 			return resp, nil
 		}
-		// The connection may have been closed while it was idle. There is an
-		// end to this: each turn takes one from the pool for good.
+		// The connection may have been closed while it was idle.
 		if !c.silent || !c.hungUp(err) || !isSafe(req.Method) || req.Context().Err() != nil {
 			return nil, err
 		}
 	}
+	return t.wide.roundTrip(withBody(req, body))
 }
 
 // upload sends a request whose body is sent as it comes.
@@ -159,19 +159,26 @@ type wide struct {
 	transport *http.Transport
 	timeout   time.Duration
 	attentive time.Duration // for how long after a request a connection is kept at hand
+	pause     time.Duration // between attempts to open one
+	queue     queue         // for an origin without HTTP/2
 
 	mu      sync.Mutex
 	conn    *http.ClientConn
+	since   time.Time // of conn
 	dialing bool
-	off     bool // the origin does not speak HTTP/2
-	until   time.Time
+	again   time.Time // when another may be opened
+	off     bool      // the origin does not speak HTTP/2
+	until   time.Time // when one need not be kept at hand any more
 }
 
 // roundTrip uses the connection at hand for requests that can be sent again:
 // whether an error on it means that nothing came of a request, only the
 // transport's own pool knows.
 func (w *wide) roundTrip(req *http.Request) (*http.Response, error) {
-	conn := w.reserve()
+	conn, single := w.reserve()
+	if single {
+		return w.queue.roundTrip(w.transport, req)
+	}
 	if conn == nil {
 		return w.transport.RoundTrip(req)
 	}
@@ -191,49 +198,63 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// reserve returns the connection at hand with room for one more request, or nil.
-func (w *wide) reserve() *http.ClientConn {
+// reserve returns the connection at hand with room for one more request, or nil;
+// single if there is none as the origin does not speak HTTP/2.
+func (w *wide) reserve() (conn *http.ClientConn, single bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.until = time.Now().Add(w.attentive)
-	if w.conn == nil {
+	now := time.Now()
+	w.until = now.Add(w.attentive)
+	if w.conn == nil || now.Sub(w.since) >= maxConnAge {
 		w.dial()
-		return nil
 	}
-	if w.conn.Reserve() != nil {
-		return nil
+	if w.conn == nil || w.conn.Reserve() != nil {
+		return nil, w.off || w.origin.Scheme != "https"
 	}
-	return w.conn
+	return w.conn, false
 }
 
-// dial opens the connection in the background. mu is held.
+// dial opens the connection in the background, in place of one that has got too
+// old. An origin that refuses, or closes at once, is not asked again and again. mu
+// is held.
 func (w *wide) dial() {
-	if w.off || w.dialing || w.origin.Scheme != "https" {
+	now := time.Now()
+	if w.off || w.dialing || w.origin.Scheme != "https" || now.Before(w.again) {
 		return
 	}
-	w.dialing = true
+	w.dialing, w.again = true, now.Add(w.pause)
 	go func() { // ends within the time limit of a dial
 		ctx, cancel := context.WithTimeout(context.Background(), w.timeout)
 		defer cancel()
-		conn, err := w.transport.NewClientConn(ctx, w.origin.Scheme, w.origin.addr())
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.dialing = false
-		if err != nil {
-			return // the next request tries again
-		}
-		if conn.Available() <= 1 { // HTTP/1.1 carries one request at a time
-			w.off = true
-			_ = conn.Close()
-			return
-		}
-		w.conn = conn
-		conn.SetStateHook(func(conn *http.ClientConn) {
-			if conn.Err() != nil {
-				go w.replace(conn) // the hook may run under RoundTrip
-			}
-		})
+		w.dialed(w.transport.NewClientConn(ctx, w.origin.Scheme, w.origin.addr()))
 	}()
+}
+
+// dialed keeps what came of dial.
+func (w *wide) dialed(conn *http.ClientConn, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dialing = false
+	if err != nil {
+		return // a later request tries again
+	}
+	// HTTP/1.1 carries one request at a time. A connection that the origin has ended
+	// already carries none, which does not tell what it speaks.
+	available := conn.Available()
+	if available <= 1 || time.Now().After(w.until) {
+		w.off = available == 1
+		_ = conn.Close()
+		return
+	}
+	if w.conn != nil {
+		go closeWhenIdle(w.conn) // its hook may ask for mu
+	}
+	w.conn, w.since = conn, time.Now()
+	conn.SetStateHook(func(conn *http.ClientConn) {
+		if conn.Err() != nil {
+			go w.replace(conn) // the hook may run under RoundTrip
+		}
+	})
 }
 
 // replace opens another connection in place of one that is closed, as long as
@@ -250,20 +271,25 @@ func (w *wide) replace(conn *http.ClientConn) {
 	}
 }
 
-// drop lets go of the connection; it is closed when its last request is done.
+// drop lets go of the connection; it is closed when its last request is done, and
+// one that is being opened at once.
 func (w *wide) drop() {
 	w.mu.Lock()
 	conn := w.conn
-	w.conn = nil
+	w.conn, w.until = nil, time.Time{}
 	w.mu.Unlock()
-	if conn == nil {
-		return
+	if conn != nil {
+		closeWhenIdle(conn)
 	}
-	closeWhenIdle := func(conn *http.ClientConn) {
+}
+
+// closeWhenIdle closes a connection when its last request is done.
+func closeWhenIdle(conn *http.ClientConn) {
+	idle := func(conn *http.ClientConn) {
 		if conn.InFlight() == 0 {
 			_ = conn.Close()
 		}
 	}
-	conn.SetStateHook(closeWhenIdle)
-	closeWhenIdle(conn)
+	conn.SetStateHook(idle)
+	idle(conn)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // net/http's transport logs what it finds on an idle connection.
@@ -343,9 +346,10 @@ func TestClosedIdleConnections(t *testing.T) {
 	}
 }
 
-// A request that the upstream may have acted upon is not sent again.
-func TestUnsafeRequestsAreNotReplayed(t *testing.T) {
-	for method, want := range map[string]int64{"GET": 3, "POST": 1} {
+// A request that the upstream may have acted upon is not sent again, and none again
+// and again.
+func TestRequestsThatEndConnections(t *testing.T) {
+	for method, want := range map[string]int64{"GET": maxTries + 1, "POST": 1} {
 		t.Run(method, func(t *testing.T) {
 			var requests atomic.Int64
 			o := script(t, func(c net.Conn, br *bufio.Reader) {
@@ -353,7 +357,7 @@ func TestUnsafeRequestsAreNotReplayed(t *testing.T) {
 					requests.Add(1) // and hangs up without a word
 				}
 			})
-			tr := newLane(t, o, Config{}, 2)
+			tr := newLane(t, o, Config{}, 20)
 			_, err := tr.RoundTrip(request(t, o, method, "/", ""))
 			if err == nil {
 				t.Fatal("an answer from nowhere")
@@ -486,10 +490,10 @@ func TestTheBodyMayTakeLonger(t *testing.T) {
 	o := script(t, func(c net.Conn, br *bufio.Reader) {
 		_, _ = http.ReadRequest(br)
 		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
-		time.Sleep(150 * time.Millisecond)
+		time.Sleep(1200 * time.Millisecond)
 		fmt.Fprint(c, "lf")
 	})
-	tr := newLane(t, o, Config{ResponseHeaderTimeout: 50 * time.Millisecond}, 1)
+	tr := newLane(t, o, Config{ResponseHeaderTimeout: time.Second}, 1)
 	if a := observe(tr, request(t, o, "GET", "/", "")); a.Body != "half" || a.BodyFailed {
 		t.Errorf("got %+v", a)
 	}
@@ -545,16 +549,8 @@ func TestABodyThatIsNotAsLongAsItSays(t *testing.T) {
 // Over TLS the first request goes over HTTP/2 at once, and the lane and the
 // connection at hand are opened behind it.
 func TestTheLaneGrows(t *testing.T) {
-	fapi := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b, _ := io.ReadAll(r.Body)
-		fmt.Fprint(w, r.Proto, " ", string(b))
-	}))
-	fapi.EnableHTTP2 = true
-	fapi.StartTLS()
-	t.Cleanup(fapi.Close)
-	o := Origin{"https", fapi.Listener.Addr().String()}
-	tr := New(o, Config{RootCAs: fapi.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
-	t.Cleanup(tr.CloseIdleConnections)
+	_, o, tr := serve2(t)
+	tr.wide.pause = 0 // a test does not last ten minutes
 
 	if a := observe(tr, request(t, o, "POST", "/", "form")); a.Body != "HTTP/2.0 form" {
 		t.Errorf("got %+v", a)
@@ -575,10 +571,148 @@ func TestTheLaneGrows(t *testing.T) {
 		t.Errorf("got %+v", a)
 	}
 
+	// When the connection at hand has got old, another takes its place: that one
+	// goes where the name leads now.
+	old := tr.wide.current()
+	tr.wide.mu.Lock()
+	tr.wide.since = time.Now().Add(-maxConnAge)
+	tr.wide.mu.Unlock()
+	unknown = request(t, o, "POST", "/", "form")
+	unknown.ContentLength = -1
+	if a := observe(tr, unknown); a.Body != "HTTP/2.0 form" {
+		t.Errorf("got %+v", a)
+	}
+	waitFor(t, func() bool { return tr.wide.current() != old && old.Err() != nil })
+
 	// When the connection at hand is closed, another takes its place.
 	before := tr.wide.current()
 	_ = before.Close()
 	waitFor(t, func() bool { c := tr.wide.current(); return c != nil && c != before })
+}
+
+// serve2 serves HTTP/2, and returns a transport to it.
+func serve2(t *testing.T) (*httptest.Server, Origin, *Transport) {
+	t.Helper()
+	fapi := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprint(w, strings.TrimSpace(r.Proto+" "+string(b)))
+	}))
+	fapi.EnableHTTP2 = true
+	fapi.StartTLS()
+	t.Cleanup(fapi.Close)
+	o := Origin{"https", fapi.Listener.Addr().String()}
+	tr := New(o, Config{RootCAs: fapi.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
+	t.Cleanup(tr.CloseIdleConnections)
+	return fapi, o, tr
+}
+
+// serveWide is serve2 with a transport that has no lane, and opens one connection to
+// keep at hand.
+func serveWide(t *testing.T) (*httptest.Server, Origin, *Transport) {
+	t.Helper()
+	fapi, o, tr := serve2(t)
+	tr.lane = nil
+	tr.wide.pause = time.Hour
+	return fapi, o, tr
+}
+
+// The connection at hand goes on, however old, while no other can be had. Requests
+// do not ask for that one each time.
+func TestAnOriginThatRefusesIsNotAskedAtEveryRequest(t *testing.T) {
+	fapi, o, tr := serveWide(t)
+	observe(tr, request(t, o, "GET", "/", ""))
+	waitFor(t, func() bool { return tr.wide.current() != nil })
+	_ = fapi.Listener.Close()
+	tr.wide.mu.Lock()
+	tr.wide.since, tr.wide.again = time.Now().Add(-maxConnAge), time.Time{}
+	tr.wide.mu.Unlock()
+	for range 5 {
+		if a := observe(tr, request(t, o, "GET", "/", "")); a.Body != "HTTP/2.0" {
+			t.Errorf("got %+v", a)
+		}
+		waitFor(t, func() bool { return !tr.wide.isDialing() })
+	}
+	if n := tr.Stats().Failed; n != 1 {
+		t.Errorf("it was asked %d times", n)
+	}
+}
+
+// Nor does the lane.
+func TestTheLaneOfAnOriginThatRefusesRests(t *testing.T) {
+	fapi := httptest.NewServer(http.NotFoundHandler())
+	fapi.Close()
+	tr := New(Origin{"http", fapi.Listener.Addr().String()}, Config{})
+	tr.lane.pause = time.Hour
+	for range 5 {
+		tr.lane.grow()
+		waitFor(t, func() bool { return tr.lane.conns() == 0 })
+	}
+	if n := tr.Stats().Failed; n != 1 {
+		t.Errorf("it was asked %d times", n)
+	}
+}
+
+// An origin that closes each connection at once is not asked for the next at once.
+func TestAnOriginThatClosesIsNotAskedAgainAtOnce(t *testing.T) {
+	_, o, tr := serveWide(t)
+	observe(tr, request(t, o, "GET", "/", ""))
+	waitFor(t, func() bool { return tr.wide.current() != nil })
+	_ = tr.wide.current().Close()
+	waitFor(t, func() bool { return tr.wide.current() == nil })
+	if tr.wide.isDialing() {
+		t.Error("it is asked again")
+	}
+}
+
+// What is opened for a transport that has been given up is not kept.
+func TestAConnectionThatComesTooLate(t *testing.T) {
+	_, o, tr := serveWide(t)
+	tr.wide.dialing = true // by this test
+	observe(tr, request(t, o, "GET", "/", ""))
+	tr.CloseIdleConnections()
+	late, err := tr.shared.NewClientConn(t.Context(), o.Scheme, o.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr.wide.dialed(late, nil); tr.wide.current() != nil {
+		t.Error("it is kept")
+	}
+	waitFor(t, func() bool { return late.Err() != nil })
+}
+
+// A connection that the origin ends before anybody has looked at it does not tell
+// what the origin speaks.
+func TestAConnectionThatIsEndedAtOnceTellsNothing(t *testing.T) {
+	fapi, _, tr := serveWide(t)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", fapi.TLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		frames := http2.NewFramer(c, c)
+		_ = frames.WriteSettings()
+		_ = frames.WriteGoAway(0, http2.ErrCodeNo, nil)
+	}()
+	conn, err := tr.shared.NewClientConn(t.Context(), "https", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return conn.Available() == 0 })
+	tr.wide.until = time.Now().Add(time.Hour)
+	if tr.wide.dialed(conn, nil); tr.wide.current() != nil || tr.wide.off {
+		t.Errorf("kept %v, off %v", tr.wide.current(), tr.wide.off)
+	}
+}
+
+func (w *wide) isDialing() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dialing
 }
 
 func (w *wide) current() *http.ClientConn {
@@ -612,6 +746,115 @@ func TestASpareConnectionWithSessionTickets(t *testing.T) {
 	waitFor(t, func() bool { return !tr.lane.idle[0].link.probe(tr.lane.idle[0].net) })
 	if c := tr.lane.take(); c != nil {
 		t.Error("a closed connection was taken for an open one")
+	}
+}
+
+// However many requests wait for answers, the lane has so many connections and no
+// more, and those that it loses may be replaced.
+func TestTheLaneDoesNotGrowForEver(t *testing.T) {
+	o := script(t, func(c net.Conn, br *bufio.Reader) {
+		for {
+			if _, err := http.ReadRequest(br); err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		}
+	})
+	tr := newLane(t, o, Config{}, maxConns)
+	var used []*conn
+	for range maxConns {
+		used = append(used, tr.lane.take())
+	}
+	if tr.lane.grow(); tr.lane.conns() != maxConns {
+		t.Errorf("there are %d connections", tr.lane.conns())
+	}
+	for _, lose := range []func(*conn){
+		func(c *conn) { c.close(); c.close() },
+		func(c *conn) { tr.lane.put(c); tr.CloseIdleConnections() },
+		func(c *conn) {
+			tr.lane.put(c)
+			c.idle = time.Now().Add(-time.Hour)
+			tr.lane.sweep()
+		},
+		func(c *conn) { // the upstream says close
+			tr.lane.put(c)
+			if a := observe(tr, request(t, o, "GET", "/", "")); a.Status != 200 {
+				t.Errorf("got %+v", a)
+			}
+		},
+		func(c *conn) { // a body that is shorter than it says
+			tr.lane.put(c)
+			r := request(t, o, "POST", "/", strings.Repeat("x", 2*bufferedBody))
+			r.ContentLength++
+			observe(tr, r) // the upstream may answer before it is found out
+		},
+	} {
+		before := tr.lane.conns()
+		lose(used[0])
+		used = used[1:]
+		if now := tr.lane.conns(); now != before-1 {
+			t.Errorf("there are %d connections of %d", now, before)
+		}
+	}
+	tr.lane.grow()
+	waitFor(t, func() bool { return tr.lane.idleConns() == 1 })
+}
+
+func (l *lane) conns() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open + l.dialing
+}
+
+// What comes while all connections to an origin of HTTP/1.1 are in use waits for
+// one of them.
+func TestThereIsAQueueForConnections(t *testing.T) {
+	var now, most atomic.Int64
+	release := make(chan struct{})
+	fapi := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		<-release
+		now.Add(-1)
+	}))
+	t.Cleanup(fapi.Close)
+	o := Origin{"http", fapi.Listener.Addr().String()}
+	tr := New(o, Config{})
+	t.Cleanup(tr.CloseIdleConnections)
+	tr.lane = nil // which has a limit of its own
+	const requests = maxConns + 50
+	answers := make(chan answer, requests)
+	for range requests {
+		go func() { answers <- observe(tr, request(t, o, "GET", "/", "")) }()
+	}
+	waitFor(t, func() bool { return now.Load() == maxConns })
+	close(release)
+	for range requests {
+		if a := <-answers; a.Status != 200 {
+			t.Errorf("got %+v", a)
+		}
+	}
+	if most.Load() > maxConns {
+		t.Errorf("%d at the same time", most.Load())
+	}
+}
+
+// A connection that the lane opens goes on with a TLS session that there was.
+func TestTLSSessionsAreResumed(t *testing.T) {
+	fapi := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.TLS.DidResume) }))
+	t.Cleanup(fapi.Close)
+	o := Origin{"https", fapi.Listener.Addr().String()}
+	tr := newLane(t, o, Config{RootCAs: fapi.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}, 1)
+	if a := observe(tr, request(t, o, "GET", "/", "")); a.Body != "false" {
+		t.Errorf("the first: got %+v", a)
+	}
+	first := tr.lane.take()
+	t.Cleanup(first.close)
+	tr.lane.grow()
+	waitFor(t, func() bool { return tr.lane.idleConns() == 1 })
+	if a := observe(tr, request(t, o, "GET", "/", "")); a.Body != "true" {
+		t.Errorf("the second: got %+v", a)
 	}
 }
 

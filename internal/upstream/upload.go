@@ -50,6 +50,7 @@ func (c *conn) roundTripUpload(req *http.Request) (*http.Response, error) {
 		c.cut()
 		_ = u.body.Close()
 		<-u.done
+		c.close()
 		switch {
 		case ctx.Err() != nil:
 			err = context.Cause(ctx)

@@ -73,14 +73,14 @@ func New(origin Origin, c Config) *Transport {
 		config: c,
 		dialer: dialer,
 		shared: shared,
-		wide:   wide{origin: origin, transport: shared, timeout: cmp.Or(c.DialTimeout, time.Minute) + c.TLSHandshakeTimeout, attentive: time.Hour},
+		wide:   wide{origin: origin, queue: make(queue, maxConns), transport: shared, timeout: cmp.Or(c.DialTimeout, time.Minute) + c.TLSHandshakeTimeout, attentive: time.Hour, pause: dialPause},
 	}
 	probe := &http.Request{URL: &url.URL{Scheme: origin.Scheme, Host: origin.Host}}
 	if egress, err := http.ProxyFromEnvironment(probe); err == nil && egress == nil {
 		own := secure.Clone()
 		own.NextProtos = []string{"http/1.1"}
 		own.ServerName = strings.Trim((&url.URL{Host: origin.Host}).Hostname(), ".")
-		t.lane = &lane{origin: origin, config: c, dialer: dialer, tls: own}
+		t.lane = &lane{origin: origin, config: c, dialer: dialer, tls: own, pause: dialPause}
 	}
 	return t
 }
@@ -100,7 +100,7 @@ func newShared(c Config, dialer *dialer, secure *tls.Config) *http.Transport {
 		// otherwise be found out by a request.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 		// One origin: the limit that matters is the one a host.
-		MaxIdleConnsPerHost: maxIdle,
+		MaxIdleConnsPerHost: maxConns,
 		WriteBufferSize:     64 << 10,
 		ReadBufferSize:      32 << 10,
 		// The client's own Accept-Encoding travels; nothing is decompressed.
