@@ -2,7 +2,10 @@ package clerkproxy
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -46,6 +49,41 @@ func TestAssetCache(t *testing.T) {
 			}
 			if asked.Load() != tt.fetches {
 				t.Errorf("asked %d times, want %d", asked.Load(), tt.fetches)
+			}
+		})
+	}
+}
+
+// Where only the connection's end ends a file, half a file looks like a whole one.
+func TestAFileThatMayBeCutShortIsNotKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer string
+		asked  int64 // for two requests
+	}{
+		"of known length":           {"HTTP/1.1 200 OK\nContent-Length: 4\n", 1},
+		"in chunks":                 {"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n", 1},
+		"that ends the connection":  {"HTTP/1.1 200 OK\nConnection: close\n", 3},
+		"that ends with HTTP/1.0's": {"HTTP/1.0 200 OK\n", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			sent, whole := "half", tt.answer+"Cache-Control: public, max-age=31536000, immutable\n\n"
+			if strings.Contains(whole, "chunked") {
+				sent = "4\r\nhalf\r\n0\r\n\r\n"
+			}
+			fapi := scriptedUpstream(t, func(conn net.Conn) {
+				asked.Add(1)
+				_, _ = io.WriteString(conn, strings.ReplaceAll(whole, "\n", "\r\n")+sent)
+			})
+			addr := serve(t, newProxyTo(t, Config{AssetCache: 1 << 20}, fapi))
+			for range 2 {
+				resp := send(t, addr, "GET /__clerk/npm/@clerk/clerk-js@6.40.0/dist/clerk.browser.js HTTP/1.1\r\nHost: app.dev\r\n\r\n")
+				if got := body(t, resp); got != "half" {
+					t.Errorf("got %q", got)
+				}
+			}
+			if n := asked.Load(); n != tt.asked {
+				t.Errorf("asked %d times", n)
 			}
 		})
 	}

@@ -18,7 +18,13 @@ type answer struct {
 
 // answer makes a response of an entry and its body.
 func (e *entry) answer(req *http.Request, status []string, now time.Time) *http.Response {
-	a := e.head(req, status, now)
+	return e.answerInPlaceOf(e, req, status, now)
+}
+
+// answerInPlaceOf makes one in place of a redirect.
+func (e *entry) answerInPlaceOf(redirect *entry, req *http.Request, status []string, now time.Time) *http.Response {
+	a := e.head(req, status, redirect.age(now))
+	e.inPlaceOf(redirect, a.resp.Header)
 	if e.code == http.StatusOK && e.notModified(req.Header) {
 		return a.notModified()
 	}
@@ -36,7 +42,7 @@ func (e *entry) answer(req *http.Request, status []string, now time.Time) *http.
 
 // stream makes a response of an entry whose body is still on its way.
 func (e *entry) stream(req *http.Request, body *reader, status []string, now time.Time) *http.Response {
-	a := e.head(req, status, now)
+	a := e.head(req, status, e.age(now))
 	if e.code == http.StatusOK && e.notModified(req.Header) {
 		body.Close()
 		return a.notModified()
@@ -46,13 +52,13 @@ func (e *entry) stream(req *http.Request, body *reader, status []string, now tim
 	return &a.resp
 }
 
-func (e *entry) head(req *http.Request, status []string, now time.Time) *answer {
+func (e *entry) head(req *http.Request, status []string, age time.Duration) *answer {
 	a := &answer{resp: http.Response{
 		Status: e.reason, StatusCode: e.code,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: maps.Clone(e.header), Request: req,
 	}}
-	a.age[0] = strconv.FormatInt(int64(e.age(now)/time.Second), 10)
+	a.age[0] = strconv.FormatInt(int64(age/time.Second), 10)
 	a.resp.Header["Age"] = a.age[:]
 	a.resp.Header[cacheStatus] = status
 	return a

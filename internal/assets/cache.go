@@ -25,6 +25,7 @@
 package assets
 
 import (
+	"cmp"
 	"net/http"
 	"sync"
 	"time"
@@ -114,9 +115,10 @@ func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
 		if u.refresh {
 			c.fetch(req, k, e, now)
 		}
+		to := cmp.Or(c.follow(e, a, req.Header, now), e)
 		c.mu.Unlock()
 		c.counts.fromStore(u.detail).Add(1)
-		return e.answer(req, u.status(e, now), now), nil
+		return to.answerInPlaceOf(e, req, u.status(e, to, now), now), nil
 	}
 	if e == nil && c.store.knows(k) {
 		u.fwd = fwdVaryMiss

@@ -27,10 +27,13 @@ type entry struct {
 	fields    wire.Fields // the header's, but for Age and Cache-Status
 	status    []string    // Cache-Status of the caches before
 	hitStatus []string
-	etag      string
-	modified  time.Time // Last-Modified, or zero
-	body      []byte
-	size      int64
+	leadsTo   string // of a redirect, the path of what may be kept
+	// followedStatus is that of a hit by way of a redirect.
+	followedStatus []string
+	etag           string
+	modified       time.Time // Last-Modified, or zero
+	body           []byte
+	size           int64
 
 	// Guarded by Cache.mu.
 	retry   time.Time // when to ask again after the Frontend API was down
@@ -72,6 +75,8 @@ func newEntry(f *fetch, code int, reason string, header http.Header, answered ti
 	}
 	e.header["Age"] = nil
 	e.hitStatus = slices.Clip(append(slices.Clone(e.status), hit))
+	e.followedStatus = slices.Clip(append(slices.Clone(e.status), hit+"; detail="+detailFollowed))
+	e.leadsTo = f.cache.leadsTo(code, first(header, "Location"), f.req)
 	e.header[cacheStatus] = e.hitStatus
 	if modified, err := http.ParseTime(first(header, "Last-Modified")); err == nil {
 		e.modified = modified

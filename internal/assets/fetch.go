@@ -111,7 +111,7 @@ func (f *fetch) run() {
 		f.failed(verdict{code: resp.StatusCode})
 	default:
 		e, ok := newEntry(f, resp.StatusCode, resp.Status, resp.Header, now)
-		if !ok || len(resp.Trailer) > 0 || resp.Uncompressed || e.size+max(0, resp.ContentLength) > f.cache.store.maxEntry() {
+		if !ok || endsUnseen(resp) || len(resp.Trailer) > 0 || resp.Uncompressed || e.size+max(0, resp.ContentLength) > f.cache.store.maxEntry() {
 			f.decide(verdict{}, nil)
 			break
 		}
@@ -136,6 +136,12 @@ func isFailure(code int) bool {
 		return true
 	}
 	return false
+}
+
+// endsUnseen reports whether the end of a body is that of its connection, so that a
+// file which was cut short looks like a whole one, RFC 9112 §8.
+func endsUnseen(resp *http.Response) bool {
+	return resp.ProtoMajor == 1 && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0
 }
 
 // failed decides by the old entry, if there is one that may still be served.

@@ -1,6 +1,7 @@
 package assets
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -37,20 +38,22 @@ func (c *Cache) Find(req *wire.Request, fields wire.Fields) (hit Hit, found, kep
 	c.mu.Lock()
 	e := c.store.find(k, &req.Fields)
 	u := a.judge(e, now)
+	to := e
 	if found = u.serve && u.detail == ""; found {
 		c.store.touch(e)
+		to = cmp.Or(c.follow(e, a, &req.Fields, now), e)
 	}
 	c.mu.Unlock()
 	if !found {
 		return hit, false, true
 	}
 	c.counts.hits.Add(1)
-	fields = append(fields, e.fields...)
+	fields = to.appendInPlaceOf(e, fields)
 	fields = append(fields, wire.Field{Name: "Age", Value: strconv.FormatInt(int64(e.age(now)/time.Second), 10)})
-	for _, status := range e.hitStatus {
+	for _, status := range u.status(e, to, now) {
 		fields = append(fields, wire.Field{Name: cacheStatus, Value: status})
 	}
-	return Hit{e.code, fields, e.body}, true, true
+	return Hit{to.code, fields, to.body}, true, true
 }
 
 // isConditional reports whether a request may want less than the whole answer.

@@ -139,6 +139,9 @@ type freshness struct {
 
 func (f *freshness) age(now time.Time) time.Duration { return max(0, now.Sub(f.born)) }
 
+// left is how long the answer is fresh; negative if it is stale.
+func (f *freshness) left(now time.Time) time.Duration { return f.lifetime - f.age(now) }
+
 // freshnessOf returns how long an answer may be used, or false if it says that
 // it may not, or does not say that it may: there are no guesses here (RFC 9111
 // §4.2.2), Clerk says what it means.
@@ -227,7 +230,7 @@ func (a ask) judge(e *entry, now time.Time) use {
 	if e == nil {
 		return use{fwd: fwdURIMiss}
 	}
-	left := e.lifetime - e.age(now)
+	left := e.left(now)
 	if left > 0 {
 		switch {
 		case a.noCache:

@@ -25,16 +25,21 @@ const (
 const (
 	detailStaleWhileRevalidate = "stale-while-revalidate"
 	detailStaleIfError         = "stale-if-error"
+	detailFollowed             = "redirect-followed"
 )
 
 const hit = "clerkproxy; hit"
 
-// status is what Cache-Status says of an answer that is served from the store.
-func (u use) status(e *entry, now time.Time) []string {
-	if u.detail == "" {
+// status is what Cache-Status says of an answer that is served from the store, in
+// place of a redirect if to is another entry than e.
+func (u use) status(e, to *entry, now time.Time) []string {
+	switch {
+	case u.detail == "" && e == to:
 		return e.hitStatus
+	case u.detail == "":
+		return to.followedStatus
 	}
-	ttl := int64((e.lifetime - e.age(now)) / time.Second)
+	ttl := int64(e.left(now) / time.Second)
 	return append(slices.Clip(e.status), hit+"; ttl="+strconv.FormatInt(ttl, 10)+"; detail="+u.detail)
 }
 
