@@ -40,8 +40,10 @@ type answer interface {
 	end(trailer wire.Fields) error
 	// last makes the answer the connection's last.
 	last()
-	// limit limits the time of sending.
+	// limit limits the time of sending, limitBody that until more of the
+	// request's body is there.
 	limit(deadline time.Time) error
+	limitBody(deadline time.Time)
 	// newRequest is the request as net/http has it, but for its body.
 	newRequest() *http.Request
 }
@@ -49,7 +51,11 @@ type answer interface {
 // serve has the exchange answered, and reports whether the answer is whole.
 func (x *exchange) serve(s *Server) (whole bool) {
 	defer func() {
-		if v := recover(); v != nil {
+		v := recover()
+		if x.writer != nil {
+			x.writer.end()
+		}
+		if v != nil {
 			if v != http.ErrAbortHandler {
 				s.log.Error("a handler panicked", slog.String("stack", string(debug.Stack())))
 			}
@@ -58,7 +64,8 @@ func (x *exchange) serve(s *Server) (whole bool) {
 			_ = x.answer.flush()
 			whole = false
 		}
-		if x.watch.end() != nil {
+		// Who seemed to be gone and read the answer may have asked more before.
+		if cause := x.watch.end(); cause != nil && cause != wire.ErrClientGone {
 			whole = false
 		}
 	}()
@@ -144,10 +151,18 @@ type date struct {
 
 // reset empties the exchange, but keeps the room that it has.
 func (x *exchange) reset() {
-	fields, onward, inbound := x.Fields[:cap(x.Fields)], x.Onward.Fields[:cap(x.Onward.Fields)], x.Inbound[:cap(x.Inbound)]
-	clear(fields)
-	clear(onward)
-	clear(inbound)
+	fields, onward, inbound := emptied(x.Fields), emptied(x.Onward.Fields), emptied(x.Inbound)
 	*x = exchange{}
-	x.Fields, x.Onward.Fields, x.Inbound = fields[:0], onward[:0], inbound[:0]
+	x.Fields, x.Onward.Fields, x.Inbound = fields, onward, inbound
+}
+
+// maxFields is for how many fields room is kept.
+const maxFields = 128
+
+func emptied(fields wire.Fields) wire.Fields {
+	if cap(fields) > maxFields {
+		return nil
+	}
+	clear(fields[:cap(fields)])
+	return fields[:0]
 }

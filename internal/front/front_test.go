@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/answertest"
 )
 
 // serve serves a handler here and returns the address.
@@ -203,6 +205,12 @@ var requests = map[string]string{
 	"two, the first unusual":      "POST /1 HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /2 HTTP/1.1\r\n" + host + "\r\n",
 	"three with bodies":           strings.Repeat("POST / HTTP/1.1\r\n"+host+"Content-Length: 3\r\n\r\nabc", 3),
 	"a body and what follows it":  "POST /1 HTTP/1.1\r\n" + host + "Content-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\n" + host + "\r\n",
+	"an empty line behind a POST": "POST /1 HTTP/1.1\r\n" + host + "Content-Length: 5\r\n\r\nhello\r\nGET /2 HTTP/1.1\r\n" + host + "\r\n",
+	"two of them":                 "POST /1 HTTP/1.1\r\n" + host + "Content-Length: 5\r\n\r\nhello\r\n\r\nGET /2 HTTP/1.1\r\n" + host + "\r\n",
+	"three of them":               "POST /1 HTTP/1.1\r\n" + host + "Content-Length: 5\r\n\r\nhello\r\n\r\n\r\nGET /2 HTTP/1.1\r\n" + host + "\r\n",
+	"nothing else behind a POST":  "POST /1 HTTP/1.1\r\n" + host + "Content-Length: 5\r\n\r\nhello\r\n\r\n",
+	"an empty line behind a GET":  "GET /1 HTTP/1.1\r\n" + host + "\r\n\r\nGET /2 HTTP/1.1\r\n" + host + "\r\n",
+	"a lone CR behind a POST":     "POST /1 HTTP/1.1\r\n" + host + "Content-Length: 0\r\n\r\n\rGET /2 HTTP/1.1\r\n" + host + "\r\n",
 	"with long headers":           "GET / HTTP/1.1\r\n" + host + "X: " + strings.Repeat("x", 30<<10) + "\r\n\r\n",
 	"with pragma":                 "GET / HTTP/1.1\r\n" + host + "Pragma: no-cache\r\n\r\n",
 	"with pragma and more":        "GET / HTTP/1.1\r\n" + host + "Pragma: no-cache\r\nCache-Control: max-age=0\r\n\r\n",
@@ -212,12 +220,30 @@ var requests = map[string]string{
 // the client the same of its answer.
 func TestRequestsAreReadAsTheStandardServerReadsThem(t *testing.T) {
 	_, ours := serve(t, Config{Handler: http.HandlerFunc(tell)})
-	standard := serveStandard(t, http.HandlerFunc(tell))
+	standard := serveStandard(t, guarded(http.HandlerFunc(tell)))
 	for name, raw := range requests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			compare(t, ours, standard, raw)
 		})
+	}
+}
+
+// Where such a request ends, a proxy in front may see otherwise. What follows it is
+// not taken for a request.
+func TestAFramingThatIsNotBeyondDoubtEndsTheConnection(t *testing.T) {
+	_, addr := serve(t, Config{Handler: http.HandlerFunc(tell)})
+	for name, sent := range map[string]string{
+		"a length and chunks":                    "POST /first HTTP/1.1\r\n" + host + "Content-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"a length and chunks of HTTP/1.0":        "POST /first HTTP/1.0\r\n" + host + "Connection: keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"chunks of HTTP/1.0":                     "POST /first HTTP/1.0\r\n" + host + "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"chunks of HTTP/1.0 behind another":      get + "POST /first HTTP/1.0\r\n" + host + "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"a length and chunks behind another one": get + "POST /first HTTP/1.1\r\n" + host + "Content-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	} {
+		got := talk(t, addr, sent+"GET /smuggled HTTP/1.1\r\n"+host+"\r\n")
+		if !strings.Contains(got, "POST /first ") || !strings.Contains(got, "Connection: close\r\n") || strings.Contains(got, "/smuggled") {
+			t.Errorf("%s: got %q", name, got)
+		}
 	}
 }
 
@@ -236,121 +262,13 @@ func FuzzRequest(f *testing.F) {
 		}
 	}
 	_, ours := serve(f, Config{Handler: http.HandlerFunc(tell)})
-	standard := serveStandard(f, http.HandlerFunc(tell))
+	standard := serveStandard(f, guarded(http.HandlerFunc(tell)))
 	f.Fuzz(func(t *testing.T, raw string) { compare(t, ours, standard, raw) })
-}
-
-var answers = map[string]http.HandlerFunc{
-	"nothing":           func(http.ResponseWriter, *http.Request) {},
-	"a little":          func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") },
-	"in pieces":         func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>"); fmt.Fprint(w, "</html>") },
-	"much":              func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("hello", 2000)) },
-	"very much":         func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("hello", 100_000)) },
-	"a status":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); fmt.Fprint(w, "hello") },
-	"two status":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); w.WriteHeader(200) },
-	"an unknown status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(599) },
-	"no content": func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(204)
-		if _, err := fmt.Fprint(w, "hello"); err != http.ErrBodyNotAllowed {
-			panic(err)
-		}
-	},
-	"not modified": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Etag", "x"); w.WriteHeader(304) },
-	"a redirect":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusTemporaryRedirect) },
-	"flushed": func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, "he")
-		w.(http.Flusher).Flush()
-		fmt.Fprint(w, "llo")
-	},
-	"flushed at once": func(w http.ResponseWriter, _ *http.Request) {
-		w.(http.Flusher).Flush()
-		fmt.Fprint(w, "hello")
-	},
-	"flushed and nothing": func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() },
-	"a length": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "5")
-		fmt.Fprint(w, "hel")
-		fmt.Fprint(w, "lo")
-	},
-	"a length and a flush": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "5")
-		w.(http.Flusher).Flush()
-		fmt.Fprint(w, "hello")
-	},
-	"more than its length": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "5")
-		fmt.Fprint(w, "hello")
-		if _, err := fmt.Fprint(w, "!"); err != http.ErrContentLength {
-			panic(err)
-		}
-	},
-	"less than its length": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "50")
-		fmt.Fprint(w, "hello")
-	},
-	"a coding of its own": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip")
-		fmt.Fprint(w, "hello")
-	},
-	"no type": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header()["Content-Type"] = nil
-		fmt.Fprint(w, "hello")
-	},
-	"a type": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/x")
-		fmt.Fprint(w, "hello")
-	},
-	"no date": func(w http.ResponseWriter, _ *http.Request) { w.Header()["Date"] = nil },
-	"several values": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header()["Set-Cookie"] = []string{"a=b", "c=d", ""}
-		w.Header()["lower"] = []string{"x"}
-	},
-	"values of several lines": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("X", "a\r\nSet-Cookie: evil=1")
-		w.Header().Set("Y", " a ")
-	},
-	"a name that is none": func(w http.ResponseWriter, _ *http.Request) { w.Header()["a b\r\nc"] = []string{"x"} },
-	"late headers": func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(200)
-		w.Header().Set("X-Late", "1")
-		fmt.Fprint(w, "hello")
-	},
-	"a close": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") },
-	"trailers": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Trailer", "X-Sum, X-None")
-		fmt.Fprint(w, "hello")
-		w.Header().Set("X-Sum", "1")
-	},
-	"late trailers": func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, "hello")
-		w.(http.Flusher).Flush()
-		w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
-	},
-	"early hints": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Link", "</x>")
-		w.WriteHeader(103)
-		w.Header().Set("Link", "</y>")
-		w.WriteHeader(103)
-		w.Header().Del("Link")
-		fmt.Fprint(w, "hello")
-	},
-	"a panic": func(http.ResponseWriter, *http.Request) { panic("x") },
-	"a late panic": func(w http.ResponseWriter, _ *http.Request) {
-		w.(http.Flusher).Flush()
-		fmt.Fprint(w, "hello")
-		w.(http.Flusher).Flush()
-		panic(http.ErrAbortHandler)
-	},
-	"an early abort": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-	"a late deadline": func(w http.ResponseWriter, _ *http.Request) {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Hour))
-		fmt.Fprint(w, "hello")
-	},
 }
 
 // A handler's answer reaches the client as from net/http's server.
 func TestAnswersAreWrittenAsTheStandardServerWritesThem(t *testing.T) {
-	for name, answer := range answers {
+	for name, answer := range answertest.Handlers() {
 		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Method", r.Method)
 			answer(w, r)

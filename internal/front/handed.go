@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"net"
@@ -10,14 +11,19 @@ import (
 
 // handOver leaves the connection to net/http's server, with what was read of it.
 func (c *conn) handOver() {
-	c.server.remove(c)
-	var over net.Conn = c.net
-	if c.in != nil {
-		over = &resumed{Conn: c.net, read: append([]byte(nil), c.in.b...), tls: c.tls}
-		c.drop()
+	c.server.giveAway(c)
+	c.mayNotRest()
+	read := c.in.b
+	// Old clients send an empty line behind a POST. net/http would let that pass, but
+	// does not know that there was one.
+	for skipped := 0; c.posted && skipped < 4 && len(read) > 0 && (read[0] == '\r' || read[0] == '\n'); skipped++ {
+		read = read[1:]
 	}
+	over := &resumed{Conn: c.net, read: bytes.Clone(read), tls: c.tls}
+	c.drop()
 	if !c.server.handed.push(over) {
 		_ = over.Close()
+		c.server.countOther(over, http.StateClosed)
 	}
 }
 
@@ -97,8 +103,14 @@ func tlsContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-func withTLS(next http.Handler) http.Handler {
+// guarded answers what is net/http's. A request whose end a proxy in front may see
+// elsewhere is its connection's last, RFC 9112 §6.1: net/http does not tell if a
+// length came along with chunks, nor if HTTP/1.0, which has no chunks, had some.
+func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMinor == 0 || len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
 		if state, ok := r.Context().Value(tlsKey{}).(*tls.ConnectionState); ok {
 			r.TLS = state
 		}

@@ -107,7 +107,8 @@ func (x *exchange1) send(p []byte) error {
 
 func (x *exchange1) write(p []byte) error {
 	b := x.room()
-	if len(b)+len(p) <= cap(b) {
+	// Much of a body is worth a system call, and not worth copying.
+	if len(p) < bufferSize/2 && len(b)+len(p) <= cap(b) {
 		x.out.b = append(b, p...)
 		return nil
 	}
@@ -146,6 +147,9 @@ func (x *exchange1) limit(deadline time.Time) error {
 	x.limited = true
 	return x.conn.socket.SetWriteDeadline(deadline)
 }
+
+// limitBody implements [answer]. The body is there.
+func (x *exchange1) limitBody(time.Time) {}
 
 // newRequest implements [answer].
 func (x *exchange1) newRequest() *http.Request {

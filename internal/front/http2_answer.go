@@ -18,6 +18,11 @@ func (st *stream) begin(status int, fields wire.Fields, length int64, body bool)
 		b = appendField2(b, "Content-Length", strconv.FormatInt(length, 10))
 	}
 	st.rest, st.sent = length, !body
+	if st.expects {
+		st.conn.mu.Lock()
+		st.answered = true
+		st.conn.mu.Unlock()
+	}
 	st.endHeaders(b, start, !body)
 	if st.conn.server.draining.Load() {
 		st.last()
@@ -70,7 +75,7 @@ func (st *stream) send(p []byte) error {
 	for len(p) > 0 {
 		room := 0
 		if st.out != nil {
-			room = cap(st.out.b) - len(st.out.b) - frameHeader
+			room = min(cap(st.out.b)-len(st.out.b)-frameHeader, maxFrame)
 		}
 		if room < min(len(p), 1<<10) {
 			if err := st.flush(); err != nil {
@@ -79,7 +84,7 @@ func (st *stream) send(p []byte) error {
 			if st.out == nil {
 				st.out = newBuffer()
 			}
-			room = cap(st.out.b) - frameHeader
+			room = min(cap(st.out.b)-frameHeader, maxFrame) // it grows with a long header
 		}
 		n, err := st.reserve(min(len(p), room))
 		if err != nil {
@@ -106,10 +111,14 @@ func (st *stream) reserve(n int) (int, error) {
 	if err := st.flush(); err != nil {
 		return 0, err
 	}
-	if !st.own.toClient(true) {
+	cause := st.own.toClient(true)
+	defer st.own.toClient(false)
+	if cause == wire.ErrClientGone {
 		return 0, net.ErrClosed
 	}
-	defer st.own.toClient(false)
+	if cause != nil && st.late == nil {
+		_ = st.limit(time.Now().Add(farewell))
+	}
 	for {
 		if got, err := st.tryReserve(n); got > 0 || err != nil {
 			return got, err
@@ -136,9 +145,27 @@ func (st *stream) awaitWindow() {
 	c := st.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	st.blocked = c.server.clock.Load()
+	c.waiting++
 	for !st.gone && !c.closed && min(c.window, st.window) <= 0 {
 		c.changed.Wait()
 	}
+	c.waiting--
+	st.blocked = 0
+}
+
+// stalls reports whether the client has let nothing of the answer be sent, for too
+// long. A stream that could send may be waiting for others, as long as the client
+// lets those send. conn.mu is held.
+func (st *stream) stalls(now int64) bool {
+	since, limit := st.blocked, st.conn.server.config.StallTimeout
+	if since == 0 || limit <= 0 {
+		return false
+	}
+	if st.window > 0 {
+		since = max(since, st.conn.widened)
+	}
+	return now-since >= limit.Milliseconds()
 }
 
 // flush implements [answer].
@@ -146,11 +173,14 @@ func (st *stream) flush() error {
 	if st.out == nil || len(st.out.b) == 0 {
 		return nil
 	}
-	if !st.own.toClient(true) {
+	if st.own.toClient(true) == wire.ErrClientGone {
 		return net.ErrClosed
 	}
 	err := st.conn.write(st.out.b)
 	st.own.toClient(false)
+	if err != nil {
+		st.own.interrupt(wire.ErrClientGone)
+	}
 	st.out.b = st.out.b[:0]
 	return err
 }

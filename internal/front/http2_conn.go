@@ -1,17 +1,17 @@
 package front
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
 const (
@@ -31,16 +31,17 @@ const (
 	// maxNuisance is how many frames a second a client may send that cost it
 	// nothing and get it nothing: pings, settings, requests given up at once.
 	maxNuisance = 1000
+	// A window that grows by less than smallUpdate is a nuisance while more than
+	// fewWaiting streams wait for it, all of which it wakes.
+	smallUpdate, fewWaiting = 1 << 10, 10
 	// maxPending is how much may wait to be written while nothing can be.
 	maxPending = 16 << 10
 	// maxReset is of how many streams it is known that they were ended while the
 	// client had more to send: what it sends before it learns of that is no error.
-	maxReset = 32
+	maxReset = maxStreams
 	// awayGrace is how long a request may be on its way that was sent before the
 	// client knew that it is to send no more.
 	awayGrace = time.Second
-	// writeLimit is how long the client may take to read what was written.
-	writeLimit = time.Minute
 )
 
 // A conn2 is a client's connection that speaks HTTP/2, RFC 9113. One goroutine
@@ -48,10 +49,10 @@ const (
 // writes it.
 type conn2 struct {
 	*conn
-	frames *http2.Framer // to read
+	incoming incoming
+	frames   *http2.Framer // to read incoming
 
-	writing sync.Mutex   // held while something is written
-	since   atomic.Int64 // by the server's clock, when that began; 0: nothing is
+	writing sync.Mutex // held while something is written
 
 	mu      sync.Mutex // guards the fields below, and those of streams that say so
 	changed sync.Cond  // a window has grown, or a stream has ended
@@ -61,14 +62,16 @@ type conn2 struct {
 	closed  bool   // there is nobody to write to
 
 	window        int64 // what may still be sent
+	widened       int64 // when that was allowed, by the server's clock
 	initialWindow int64 // of each stream
 	unread        int64 // what the client may not send any more of uploadWindow
 	toCredit      int64 // part of unread that is not wanted any more, but not said yet
 
 	pending []byte // frames that wait for writing to be free
 	leaving bool   // GOAWAY was sent: the client is to open no more streams
-	reset   [maxReset]uint32
+	reset   []uint32
 	resets  int
+	waiting int // streams that wait for a window
 
 	// Of the goroutine that reads.
 	nuisance int
@@ -78,8 +81,10 @@ type conn2 struct {
 func newConn2(c *conn) *conn2 {
 	c2 := &conn2{
 		conn: c, streams: map[uint32]*stream{}, window: 65535, initialWindow: 65535,
-		frames: http2.NewFramer(io.Discard, bufio.NewReaderSize(c.net, 4<<10)),
+		pending: greeting(c.server),
 	}
+	c2.incoming.conn = c
+	c2.frames = http2.NewFramer(io.Discard, &c2.incoming)
 	c2.changed.L = &c2.mu
 	c2.frames.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	c2.frames.MaxHeaderListSize = uint32(c.server.maxHeader())
@@ -96,15 +101,31 @@ func (s *Server) maxHeader() int {
 	return 1 << 20
 }
 
-// serve reads frames until there are no more. What is left then ends by itself.
+// serve answers requests until there are no more.
 func (c *conn2) serve() {
 	if !c.limit.enter(inHead, c.server.deadline(c.server.config.ReadHeaderTimeout)) {
+		c.close()
 		return
 	}
-	err := c.greet()
+	if c.server.draining.Load() {
+		c.goAway(http2.ErrCodeNo) // it is too new to have been told with the others
+	}
+	c.readFrames(c.greet())
+}
+
+// readFrames does what frames ask for, until there are no more or err is that of
+// the connection. What is left then ends by itself.
+func (c *conn2) readFrames(err error) {
 	for err == nil {
+		if err = c.incoming.await(); c.resting.due {
+			go c.readFrames(nil) // ends as this one would
+			return
+		}
 		var f http2.Frame
-		if f, err = c.frames.ReadFrame(); err == nil {
+		if err == nil {
+			f, err = c.frames.ReadFrame()
+		}
+		if err == nil {
 			err = c.take(f)
 		}
 		if err == nil {
@@ -115,6 +136,7 @@ func (c *conn2) serve() {
 			err = c.refuse(ofStream.StreamID, ofStream.Code)
 		}
 	}
+	c.incoming.close()
 	var ofConn http2.ConnectionError
 	switch {
 	case errors.As(err, &ofConn):
@@ -133,14 +155,15 @@ func (c *conn2) serve() {
 	if said {
 		c.linger()
 	}
+	c.close()
 }
 
 // linger reads for a moment what the client still sends: closing on unread bytes
 // would reset the connection under the last word to it.
 func (c *conn2) linger() {
-	if w, ok := c.net.(interface{ CloseWrite() error }); ok {
-		_ = w.CloseWrite()
-	}
+	// Answers that are still being written are nobody's, and keep the word back.
+	_ = c.socket.SetWriteDeadline(time.Now().Add(time.Second))
+	c.closeWrite()
 	_ = c.socket.SetReadDeadline(time.Now().Add(time.Second))
 	_, _ = io.CopyN(io.Discard, c.socket, 1<<20)
 }
@@ -154,22 +177,26 @@ func (c *conn2) all() []*stream {
 	return all
 }
 
-// greet reads the client's preface, and says what is expected of it, RFC 9113
-// §3.4.
+// greeting says what is expected of the client. It is what waits to be written from
+// the beginning, so that nothing comes before it, RFC 9113 §3.4.
+func greeting(s *Server) []byte {
+	b := appendFrame(nil, http2.FrameSettings, 0, 0, 3*6)
+	b = appendSetting(b, http2.SettingMaxConcurrentStreams, maxStreams)
+	b = appendSetting(b, http2.SettingMaxHeaderListSize, uint32(s.maxHeader()))
+	b = appendSetting(b, http2.SettingInitialWindowSize, uploadWindow)
+	return appendWindowUpdate(b, 0, uploadWindow-65535)
+}
+
+// greet reads the client's preface, and sends the greeting.
 func (c *conn2) greet() error {
 	preface := make([]byte, len(http2.ClientPreface))
-	if _, err := io.ReadFull(c.net, preface); err != nil {
+	if _, err := io.ReadFull(&c.incoming, preface); err != nil {
 		return err
 	}
 	if string(preface) != http2.ClientPreface {
 		return http2.ConnectionError(http2.ErrCodeProtocol)
 	}
-	b := appendFrame(nil, http2.FrameSettings, 0, 0, 3*6)
-	b = appendSetting(b, http2.SettingMaxConcurrentStreams, maxStreams)
-	b = appendSetting(b, http2.SettingMaxHeaderListSize, uint32(c.server.maxHeader()))
-	b = appendSetting(b, http2.SettingInitialWindowSize, uploadWindow)
-	b = appendWindowUpdate(b, 0, uploadWindow-65535)
-	if err := c.write(b); err != nil {
+	if err := c.control(nil); err != nil {
 		return err
 	}
 	f, err := c.frames.ReadFrame()
@@ -252,6 +279,9 @@ func (c *conn2) takeSettings(f *http2.SettingsFrame) error {
 		if err := s.Valid(); err != nil {
 			return err
 		}
+		if err := c.noteNuisance(); err != nil { // each may wake all streams
+			return err
+		}
 		if s.ID == http2.SettingInitialWindowSize {
 			return c.setInitialWindow(int64(s.Val))
 		}
@@ -282,7 +312,9 @@ func (c *conn2) takeWindowUpdate(f *http2.WindowUpdateFrame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	window, failed := &c.window, error(http2.ConnectionError(http2.ErrCodeFlowControl))
-	if f.StreamID != 0 {
+	if f.StreamID == 0 {
+		c.widened = c.server.clock.Load()
+	} else {
 		st := c.streams[f.StreamID]
 		if st == nil {
 			return c.unlessIdle(f.StreamID)
@@ -291,6 +323,11 @@ func (c *conn2) takeWindowUpdate(f *http2.WindowUpdateFrame) error {
 	}
 	if *window += int64(f.Increment); *window > maxWindow {
 		return failed
+	}
+	if f.Increment < smallUpdate && c.waiting > fewWaiting {
+		if err := c.noteNuisance(); err != nil {
+			return err
+		}
 	}
 	c.changed.Broadcast()
 	return nil
@@ -312,6 +349,7 @@ func (c *conn2) takeReset(f *http2.RSTStreamFrame) error {
 		defer c.mu.Unlock()
 		return c.unlessIdle(f.StreamID)
 	}
+	st.reset = true
 	c.mu.Unlock()
 	st.abort()
 	return c.noteNuisance()
@@ -327,7 +365,7 @@ func (c *conn2) takeData(f *http2.DataFrame) error {
 	st := c.streams[f.StreamID]
 	if st == nil || st.received || st.gone {
 		c.credit(length)
-		if slices.Contains(c.reset[:], f.StreamID) {
+		if slices.Contains(c.reset, f.StreamID) {
 			return nil
 		}
 		if err := c.unlessIdle(f.StreamID); err != nil {
@@ -337,6 +375,7 @@ func (c *conn2) takeData(f *http2.DataFrame) error {
 	}
 	c.credit(padding)
 	if err := st.takeData(f.Data(), length, f.StreamEnded()); err != nil {
+		c.credit(length - padding)
 		return err
 	}
 	if len(f.Data()) == 0 && !f.StreamEnded() {
@@ -368,19 +407,17 @@ func (c *conn2) takeHeaders(f *http2.MetaHeadersFrame) error {
 		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeStreamClosed}
 	case st != nil:
 		return st.takeTrailer(f)
-	case slices.Contains(c.reset[:], f.StreamID):
+	case f.StreamID <= c.lastID && slices.Contains(c.reset, f.StreamID):
 		return nil
 	case f.StreamID%2 == 0 || f.StreamID <= c.lastID:
 		return http2.ConnectionError(http2.ErrCodeProtocol)
 	}
+	former := c.lastID
 	c.lastID = f.StreamID
 	if f.HasPriority() && f.Priority.StreamDep == f.StreamID {
 		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeProtocol}
 	}
 	if max(c.active, len(c.streams)) >= maxStreams {
-		if err := c.noteNuisance(); err != nil {
-			return err
-		}
 		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeRefusedStream}
 	}
 	st, ok := c.newStream(f)
@@ -388,6 +425,7 @@ func (c *conn2) takeHeaders(f *http2.MetaHeadersFrame) error {
 		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeProtocol}
 	}
 	if len(c.streams) == 0 && !c.limit.enter(inExchange, 0) {
+		c.lastID = former
 		return io.ErrClosedPipe // its idle time was up
 	}
 	c.streams[f.StreamID] = st
@@ -397,11 +435,21 @@ func (c *conn2) takeHeaders(f *http2.MetaHeadersFrame) error {
 	return nil
 }
 
-// refuse ends a stream with an error.
+// refuse ends a stream with an error. A client that has it done again and again
+// might as well end its streams itself.
 func (c *conn2) refuse(id uint32, code http2.ErrCode) error {
+	if err := c.noteNuisance(); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	st := c.streams[id]
+	if id%2 == 1 {
+		c.lastID = max(c.lastID, id) // the header may be what was wrong
+	}
 	c.noteReset(id)
+	if st != nil {
+		st.reset = true
+	}
 	c.mu.Unlock()
 	if st != nil {
 		st.abort()
@@ -412,6 +460,10 @@ func (c *conn2) refuse(id uint32, code http2.ErrCode) error {
 // noteReset notes that a stream was ended while the client had more to send.
 // c.mu is held.
 func (c *conn2) noteReset(id uint32) {
+	if len(c.reset) < maxReset {
+		c.reset = append(c.reset, id)
+		return
+	}
 	c.reset[c.resets%maxReset] = id
 	c.resets++
 }
@@ -437,8 +489,33 @@ func (c *conn2) goAway(code http2.ErrCode) {
 		c.rest()
 	}
 	c.mu.Unlock()
-	b := binary.BigEndian.AppendUint32(appendFrame(nil, http2.FrameGoAway, 0, 0, 8), last)
-	_ = c.control(binary.BigEndian.AppendUint32(b, uint32(code)))
+	_ = c.control(appendGoAway(nil, last, code))
+}
+
+// leave tells the client, when it is too late for more streams, which ones were
+// read: it may open the others elsewhere.
+func (c *conn2) leave() {
+	c.mu.Lock()
+	last := c.lastID
+	c.leaving = true
+	c.mu.Unlock()
+	_ = c.control(appendGoAway(nil, last, http2.ErrCodeNo))
+	c.closeWrite()
+}
+
+// closeWrite ends what is sent, behind what waits to be: whoever is writing writes
+// that before somebody else can.
+func (c *conn2) closeWrite() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if w, ok := c.net.(interface{ CloseWrite() error }); ok {
+		_ = w.CloseWrite()
+	}
+}
+
+func appendGoAway(b []byte, last uint32, code http2.ErrCode) []byte {
+	b = binary.BigEndian.AppendUint32(appendFrame(b, http2.FrameGoAway, 0, 0, 8), last)
+	return binary.BigEndian.AppendUint32(b, uint32(code))
 }
 
 // forget ends a stream. c.mu is held.
@@ -478,9 +555,7 @@ func (c *conn2) write(b []byte) error {
 
 // put writes frames. c.writing is held.
 func (c *conn2) put(b []byte) error {
-	c.since.Store(c.server.clock.Load())
 	_, err := c.net.Write(b)
-	c.since.Store(0)
 	return err
 }
 
@@ -503,20 +578,23 @@ func (c *conn2) release(err error) error {
 // look is the warden's. Small bodies that take their time are not waited for any
 // longer.
 func (c *conn2) look(now int64) {
-	if since := c.since.Load(); since > 0 && now-since > writeLimit.Milliseconds() {
-		_ = c.socket.Close()
-		return
-	}
+	var stalled []*stream
 	c.mu.Lock()
 	all := c.all()
 	for _, st := range all {
 		if !st.started && now-st.opened > tick.Milliseconds() {
 			st.start()
 		}
+		if st.stalls(now) {
+			stalled = append(stalled, st)
+		}
 	}
 	c.mu.Unlock()
 	for _, st := range all {
 		st.watch.look(now)
+	}
+	for _, st := range stalled {
+		st.own.interrupt(wire.ErrClientGone)
 	}
 }
 

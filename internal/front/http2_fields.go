@@ -70,20 +70,10 @@ func appendInteger(b []byte, first byte, bits, n int) []byte {
 	return append(b, byte(n))
 }
 
-// isConnections reports whether a field is for a connection of HTTP/1.1, RFC 9113
-// §8.2.2. The name is in canonical form.
-func isConnections(name string) bool {
-	switch name {
-	case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade":
-		return true
-	}
-	return false
-}
-
 // appendFields2 appends the fields that HTTP/2 has.
 func appendFields2(b []byte, fields wire.Fields) []byte {
 	for i := range fields {
-		if !isConnections(fields[i].Name) {
+		if !wire.IsConnections(fields[i].Name) {
 			b = appendField2(b, fields[i].Name, fields[i].Value)
 		}
 	}

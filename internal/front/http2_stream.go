@@ -3,11 +3,14 @@ package front
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
@@ -19,12 +22,13 @@ const smallBody = 16 << 10
 // A stream is an exchange over HTTP/2.
 type stream struct {
 	exchange
-	own    watch
-	conn   *conn2
-	id     uint32
-	opened int64 // by the server's clock
-	length int64 // of the body, as the request says; -1: it does not
-	tooBig bool  // the header
+	own     watch
+	conn    *conn2
+	id      uint32
+	opened  int64 // by the server's clock
+	length  int64 // of the body, as the request says; -1: it does not
+	tooBig  bool  // the header
+	expects bool  // the client waits for word before it sends the body, RFC 9110 §10.1.1
 
 	out  *buffer // of the answer; nil: nothing is kept back
 	rest int64   // of the answer's body; -1: unknown
@@ -32,9 +36,12 @@ type stream struct {
 	late *time.Timer
 
 	// Guarded by conn.mu.
-	started  bool // it is being answered
-	received bool // the whole request
-	gone     bool // nobody reads the answer
+	started  bool  // it is being answered
+	answered bool  // its answer has begun; noted only if the client waits for word
+	received bool  // the whole request
+	gone     bool  // nobody reads the answer
+	reset    bool  // it was ended, and the other side knows
+	blocked  int64 // since when there is no window, by the server's clock; 0: there is
 	window   int64
 	body     upload
 }
@@ -61,29 +68,33 @@ func (st *stream) readPseudo(f *http2.MetaHeadersFrame) bool {
 	switch {
 	case st.tooBig:
 		return true
-	case !wire.IsToken(st.Method):
+	case !wire.IsToken(st.Method) || !httpguts.ValidHostHeader(st.Host) || slices.ContainsFunc(f.PseudoFields(), isProtocol):
 		return false
 	case st.Method == http.MethodConnect: // §8.5
-		return st.Target == "" && scheme == "" && st.Host != ""
+		return st.Target == "" && scheme == "" && wire.IsAuthority(st.Host)
 	case scheme != "https" && scheme != "http":
 		return false
+	case st.Target == "*":
+		return st.Method == http.MethodOptions
 	}
-	_, err := url.ParseRequestURI(st.Target)
-	return err == nil && (st.Target[0] == '/' || st.Target == "*")
+	return wire.IsTarget(st.Target)
 }
+
+// isProtocol reports whether a field is that of RFC 8441, which is not offered.
+func isProtocol(f hpack.HeaderField) bool { return f.Name == ":protocol" }
 
 // readFields reads the others, RFC 9113 §8.2.
 func (st *stream) readFields(f *http2.MetaHeadersFrame) bool {
 	regular := f.RegularFields()
 	st.Fields = make(wire.Fields, 0, len(regular))
-	cookie := -1
+	cookie, crumbs := -1, []string(nil)
 	for i := range regular {
-		name, value := canonical(regular[i].Name), regular[i].Value
+		name, value := canonical(regular[i].Name), wire.TrimSpace(regular[i].Value)
 		switch {
-		case isConnections(name), name == "Te" && value != "trailers":
+		case wire.IsConnections(name), name == "Te" && value != "trailers":
 			return false
 		case name == "Host":
-			if st.Host != "" && !strings.EqualFold(st.Host, value) {
+			if st.Host != "" && !strings.EqualFold(st.Host, value) || !httpguts.ValidHostHeader(value) {
 				return false
 			}
 			st.Host = value
@@ -96,12 +107,16 @@ func (st *stream) readFields(f *http2.MetaHeadersFrame) bool {
 			st.length, st.hasLength = n, true
 			continue
 		case name == "Cookie" && cookie >= 0:
-			st.Fields[cookie].Value += "; " + value // §8.2.3
+			crumbs = append(crumbs, value)
 			continue
 		case name == "Cookie":
 			cookie = len(st.Fields)
 		}
 		st.Fields = append(st.Fields, wire.Field{Name: name, Value: value})
+	}
+	if crumbs != nil { // §8.2.3
+		all := &st.Fields[cookie].Value
+		*all += "; " + strings.Join(crumbs, "; ")
 	}
 	return true
 }
@@ -126,31 +141,42 @@ func (st *stream) start() {
 
 // run answers the request.
 func (st *stream) run() {
-	whole := false
-	if st.tooBig {
-		st.Respond(http.StatusRequestHeaderFieldsTooLarge, nil, 0)
-		whole = st.end(nil) == nil
-		_ = st.own.end()
-	} else {
-		whole = st.exchange.serve(st.conn.server)
+	switch {
+	case st.tooBig:
+		st.answerShort(http.StatusRequestHeaderFieldsTooLarge)
+	case st.Target == "*": // what net/http's server says
+		st.answerShort(http.StatusOK)
+	default:
+		st.exchange.serve(st.conn.server)
 	}
 	if st.late != nil {
 		st.late.Stop()
 	}
+	ended := st.sent
 	if st.out != nil {
+		ended = ended && len(st.out.b) == 0
 		st.out.free()
+		st.out = nil
 	}
-	st.finish(whole)
+	st.finish(ended)
 }
 
-// finish ends the stream, when the handler has returned.
-func (st *stream) finish(whole bool) {
+// answerShort answers with a status and nothing more.
+func (st *stream) answerShort(status int) {
+	st.Respond(status, nil, 0)
+	_ = st.end(nil)
+	_ = st.own.end()
+}
+
+// finish ends the stream, when the handler has returned. Ended is whether the end
+// of the answer was sent.
+func (st *stream) finish(ended bool) {
 	c := st.conn
 	c.mu.Lock()
 	c.active--
 	switch {
-	case st.gone:
-	case !whole:
+	case st.reset:
+	case !ended:
 		c.noteReset(st.id)
 		c.pending = appendReset(c.pending, st.id, http2.ErrCodeInternal)
 	case !st.received: // RFC 9113 §8.1
@@ -200,7 +226,8 @@ func (st *stream) newRequest() *http.Request {
 	st.conn.mu.Lock()
 	defer st.conn.mu.Unlock()
 	if !st.received || len(st.body.buf) > 0 {
-		r.Body, r.ContentLength = &uploadReader{st: st, continues: strings.EqualFold(r.Header.Get("Expect"), "100-continue")}, st.length
+		st.expects = strings.EqualFold(r.Header.Get("Expect"), "100-continue")
+		r.Body, r.ContentLength = &uploadReader{st: st, continues: st.expects}, st.length
 		delete(r.Header, "Expect")
 		if st.hasLength {
 			r.Header["Content-Length"] = []string{strconv.FormatInt(st.length, 10)}

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -15,6 +16,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -26,6 +28,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/clerkproxy/clerkproxy/internal/answertest"
 	"github.com/clerkproxy/clerkproxy/internal/wire"
 )
 
@@ -87,7 +90,7 @@ func TestAnswersOverHTTP2(t *testing.T) {
 		"values of several lines": true, // net/http leaves them out
 		"trailers":                true, // net/http says the length beside them
 	}
-	for name, answer := range answers {
+	for name, answer := range answertest.Handlers() {
 		if otherwise[name] {
 			continue
 		}
@@ -329,6 +332,23 @@ func TestMalformedRequestsOverHTTP2(t *testing.T) {
 		"a name in capitals":         append(slices.Clone(well), "X-A", "1"),
 		"a line feed in a value":     append(slices.Clone(well), "x-a", "1\r\nx: y"),
 		"a pseudo header of its own": append(slices.Clone(well), ":x", "1"),
+		"a space in a path":          {":method", "GET", ":scheme", "https", ":authority", "app.dev", ":path", "/ HTTP/1.1"},
+		"a space in a query":         {":method", "GET", ":scheme", "https", ":authority", "app.dev", ":path", "/?a b"},
+		"a tab in a path":            {":method", "GET", ":scheme", "https", ":authority", "app.dev", ":path", "/\t"},
+		"a control character":        {":method", "GET", ":scheme", "https", ":authority", "app.dev", ":path", "/\x7f"},
+		"a NUL":                      append(slices.Clone(well), "x-a", "a\x00b"),
+		"a fragment":                 {":method", "GET", ":scheme", "https", ":authority", "app.dev", ":path", "/a#b"},
+		"a fragment of a query":      {":method", "GET", ":scheme", "https", ":authority", "app.dev", ":path", "/a?b#c"},
+		"GET of everything":          {":method", "GET", ":scheme", "https", ":authority", "app.dev", ":path", "*"},
+		"a host with a space":        {":method", "GET", ":scheme", "https", ":authority", "app.dev /x", ":path", "/"},
+		"a host with credentials":    {":method", "GET", ":scheme", "https", ":authority", "user@app.dev", ":path", "/"},
+		"another host with a space":  {":method", "GET", ":scheme", "https", ":path", "/", "host", "a b"},
+		"two paths":                  append([]string{":path", "/x"}, well...),
+		"two hosts above all":        append([]string{":authority", "evil.dev"}, well...),
+		"a protocol":                 append([]string{":protocol", "websocket"}, well...),
+		"CONNECT with a protocol":    {":method", "CONNECT", ":authority", "app.dev", ":protocol", ""},
+		"CONNECT to a bad escape":    {":method", "CONNECT", ":authority", "%0"},
+		"CONNECT to half an address": {":method", "CONNECT", ":authority", "[::1"},
 		"CONNECT with a path":        {":method", "CONNECT", ":scheme", "https", ":authority", "app.dev", ":path", "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -372,10 +392,17 @@ func TestHeadersTooLargeOverHTTP2(t *testing.T) {
 // A client that asks, and gives up at once, again and again, is sent away.
 func TestNuisance(t *testing.T) {
 	for name, nuisance := range map[string]func(*raw2, uint32){
-		"requests given up": func(c *raw2, id uint32) { c.headers(id, true); _ = c.WriteRSTStream(id, http2.ErrCodeCancel) },
-		"pings":             func(c *raw2, _ uint32) { _ = c.WritePing(false, [8]byte{}) },
-		"settings":          func(c *raw2, _ uint32) { _ = c.WriteSettings() },
-		"priorities":        func(c *raw2, id uint32) { _ = c.WritePriority(id, http2.PriorityParam{}) },
+		"requests given up":         func(c *raw2, id uint32) { c.headers(id, true); _ = c.WriteRSTStream(id, http2.ErrCodeCancel) },
+		"requests that are refused": func(c *raw2, id uint32) { c.headers(id, true, ":method", "GET") },
+		"settings in one frame": func(c *raw2, id uint32) {
+			if id > 1 {
+				return
+			}
+			_ = c.WriteSettings(slices.Repeat([]http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 1}}, 2000)...)
+		},
+		"pings":      func(c *raw2, _ uint32) { _ = c.WritePing(false, [8]byte{}) },
+		"settings":   func(c *raw2, _ uint32) { _ = c.WriteSettings() },
+		"priorities": func(c *raw2, id uint32) { _ = c.WritePriority(id, http2.PriorityParam{}) },
 		"empty data": func(c *raw2, id uint32) {
 			if id == 1 {
 				c.headers(1, false)
@@ -522,12 +549,8 @@ func TestAClientOverHTTP2GoesAway(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			under, ended := make(chan struct{}, 2), make(chan error, 2)
-			s, addr := serveTLS2(t, Config{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				under <- struct{}{}
-				<-r.Context().Done()
-				ended <- context.Cause(r.Context())
-			})})
+			handler, under, ended := waiting()
+			s, addr := serveTLS2(t, Config{Handler: handler})
 			c := dial2(t, addr)
 			c.headers(1, true)
 			<-under
@@ -545,19 +568,8 @@ func TestAClientOverHTTP2GoesAway(t *testing.T) {
 // serveTLS2 serves HTTP/2 only.
 func serveTLS2(t testing.TB, c Config) (*Server, string) {
 	t.Helper()
-	authority := httptest.NewTLSServer(nil)
-	t.Cleanup(authority.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Logger = slog.New(slog.DiscardHandler)
-	s := New(c)
-	go func() {
-		_ = s.Serve(l, &tls.Config{Certificates: authority.TLS.Certificates, NextProtos: []string{"h2"}})
-	}()
-	t.Cleanup(func() { s.Close() })
-	return s, l.Addr().String()
+	s, _, addr := startTLS(t, c, "h2")
+	return s, addr
 }
 
 func waitEmpty(t testing.TB, s *Server) {
@@ -572,6 +584,7 @@ func waitEmpty(t testing.TB, s *Server) {
 }
 
 func TestShutdownOverHTTP2(t *testing.T) {
+	t.Parallel()
 	under, release := make(chan struct{}, 2), make(chan struct{})
 	s, addr := serveTLS2(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
@@ -591,7 +604,7 @@ func TestShutdownOverHTTP2(t *testing.T) {
 		}
 	}
 	over := make(chan error, 1)
-	go func() { over <- s.Shutdown(t.Context(), 300*time.Millisecond) }()
+	go func() { over <- s.Shutdown(t.Context(), 2*time.Second) }()
 	for _, c := range []*raw2{busy, resting} {
 		if f, ok := c.next().(*http2.GoAwayFrame); !ok || f.ErrCode != http2.ErrCodeNo || f.LastStreamID != maxWindow {
 			t.Fatalf("got %v", f)
@@ -617,8 +630,90 @@ func TestShutdownOverHTTP2(t *testing.T) {
 	}
 }
 
+// A connection can be so new when the server begins to end that the client has
+// not said anything on it. It is greeted first, then told to go, and answered what
+// it has asked meanwhile.
+func TestANewConnectionIsGreetedBeforeItIsDismissed(t *testing.T) {
+	tests := []struct {
+		name  string
+		ended func(*Server, net.Conn) net.Conn // ends the server, at some time before the client's preface
+	}{
+		{"before the TLS handshake", func(s *Server, conn net.Conn) net.Conn {
+			until(func() bool { return s.whenEmpty() != nil })
+			s.stopAccepting()
+			s.dismiss()
+			return tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		}},
+		{"after it", func(s *Server, conn net.Conn) net.Conn {
+			secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+			_ = secure.HandshakeContext(t.Context())
+			var h2 *conn2
+			until(func() bool { h2 = only2(s); return h2 != nil })
+			s.stopAccepting()
+			s.dismiss()
+			until(func() bool { h2.mu.Lock(); defer h2.mu.Unlock(); return h2.leaving })
+			return secure
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, addr := serveTLS2(t, Config{Handler: http.HandlerFunc(tell)})
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			c := greet2(t, tt.ended(s, conn))
+			if f, err := c.ReadFrame(); err != nil || f.Header().Type != http2.FrameSettings {
+				t.Fatalf("it begins with %v, %v", f, err)
+			}
+			if f, ok := c.next().(*http2.GoAwayFrame); !ok || f.ErrCode != http2.ErrCodeNo || f.LastStreamID != maxWindow {
+				t.Errorf("got %v", f)
+			}
+			c.headers(1, true) // was on its way
+			if f, ok := c.next().(*http2.MetaHeadersFrame); !ok || f.PseudoValue("status") != "200" {
+				t.Errorf("got %v", f)
+			}
+		})
+	}
+}
+
+// So is one whose client does not speak HTTP/2, though it has agreed to.
+func TestNonsenseIsGreeted(t *testing.T) {
+	_, addr := serveTLS2(t, Config{Handler: unreachable(t)})
+	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, strings.Repeat("nonsense", 3))
+	frames := http2.NewFramer(nil, conn)
+	for _, want := range []http2.FrameType{http2.FrameSettings, http2.FrameWindowUpdate, http2.FrameGoAway} {
+		if f, err := frames.ReadFrame(); err != nil || f.Header().Type != want {
+			t.Fatalf("got %v, %v, want %v", f, err, want)
+		}
+	}
+}
+
+// until waits for what no other goroutine tells of.
+func until(is func() bool) {
+	for !is() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// only2 is the one connection of a server, if it speaks HTTP/2 already.
+func only2(s *Server) *conn2 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		return c.h2.Load()
+	}
+	return nil
+}
+
 func TestTimeLimitsOverHTTP2(t *testing.T) {
-	s, addr := serveTLS2(t, Config{Handler: http.HandlerFunc(tell), ReadHeaderTimeout: 300 * time.Millisecond, IdleTimeout: 300 * time.Millisecond})
+	s, addr := serveTLS2(t, Config{Handler: http.HandlerFunc(tell), ReadHeaderTimeout: time.Second, IdleTimeout: time.Second})
 	t.Run("until the preface", func(t *testing.T) {
 		conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 		if err != nil {
@@ -632,6 +727,17 @@ func TestTimeLimitsOverHTTP2(t *testing.T) {
 		c.headers(1, true)
 		if f, ok := c.next().(*http2.MetaHeadersFrame); !ok {
 			t.Errorf("got %v", f)
+		}
+		if f, ok := c.next().(*http2.DataFrame); !ok || !f.StreamEnded() {
+			t.Errorf("got %v", f)
+		}
+		// A request that is sent now can be sent again.
+		if f, ok := c.next().(*http2.GoAwayFrame); !ok || f.ErrCode != http2.ErrCodeNo || f.LastStreamID != 1 {
+			t.Errorf("got %v", f)
+		}
+		c.headers(3, true)
+		if f, err := c.ReadFrame(); err == nil {
+			t.Errorf("got %v after the end", f)
 		}
 		waitEmpty(t, s)
 	})
@@ -733,4 +839,178 @@ func FuzzFrames(f *testing.F) {
 		}
 		well.conn.Close()
 	})
+}
+
+// A long header makes the buffer longer, but not the frames.
+func TestFramesAreNeverTooLong(t *testing.T) {
+	_, addr := serveTLS(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for i := range 60 {
+			w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("x", 1000))
+		}
+		_, _ = w.Write(make([]byte, 1<<20))
+	})}, "h2")
+	c := dial2(t, addr)
+	_ = c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 21})
+	_ = c.WriteWindowUpdate(0, 1<<21)
+	c.SetMaxReadFrameSize(maxFrame)
+	c.headers(1, true)
+	for {
+		if f, ok := c.next().(*http2.DataFrame); ok && f.StreamEnded() {
+			return
+		}
+	}
+}
+
+// What an application sends in a header does not hurt the client.
+func TestControlCharactersOfAnAnswer(t *testing.T) {
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		authority, addr := serveTLS(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X", "a\x00b\r\nc\td\x7f")
+		})}, protocol)
+		transport := client2(t, authority)
+		transport.TLSClientConfig.NextProtos, transport.ForceAttemptHTTP2 = []string{protocol}, protocol == "h2"
+		resp, err := transport.RoundTrip(mustRequest(t, "https://"+addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("X"); got != "a b  c\td" {
+			t.Errorf("%s: got %q", resp.Proto, got)
+		}
+	}
+}
+
+func TestCookiesAreJoined(t *testing.T) {
+	seen := make(chan []string, 1)
+	_, addr := serveTLS(t, Config{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header["Cookie"] })}, "h2")
+	c := dial2(t, addr)
+	c.headers(1, true, ":method", "GET", ":scheme", "https", ":authority", "app.dev", ":path", "/", "cookie", "a=b", "x", "y", "cookie", " c=d", "cookie", "e=f")
+	if got := <-seen; len(got) != 1 || got[0] != "a=b; c=d; e=f" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestOptionsOfEverything(t *testing.T) {
+	_, addr := serveTLS(t, Config{Handler: unreachable(t)}, "h2")
+	c := dial2(t, addr)
+	c.headers(1, true, ":method", "OPTIONS", ":scheme", "https", ":authority", "app.dev", ":path", "*")
+	if f, ok := c.next().(*http2.MetaHeadersFrame); !ok || f.PseudoValue("status") != "200" || !f.StreamEnded() {
+		t.Errorf("got %v", f)
+	}
+}
+
+// Whatever comes over HTTP/2 is one request when it is said in the words of
+// HTTP/1.1, or it is refused.
+func FuzzRequestOverHTTP2(f *testing.F) {
+	f.Add("GET", "/", "app.dev", "x-a", "b")
+	f.Add("GET", "/a?b#c", "app.dev", "x-a", "b")
+	f.Add("GET", "/a b", "app.dev", "x-a", "b\r\nc: d")
+	f.Add("POST", "/%2f?a b", "app.dev:80", "host", "evil.dev")
+	f.Add("OPTIONS", "*", "", "cookie", "a=b")
+	f.Add("CONNECT", "", "app.dev:443", "content-length", "0")
+	f.Add("CONNECT", "", "%0", "x-a", "b")
+	f.Add("GET", "//evil.dev\x00", "[::1]", "transfer-encoding", "chunked")
+	var got atomic.Pointer[string]
+	say := func(method, target, host string, fields http.Header) {
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, target, host)
+		_ = fields.Write(&b)
+		said := b.String() + "\r\n"
+		got.Store(&said)
+	}
+	addr := servePrior2(f, Config{
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			target := r.RequestURI
+			if r.Method != http.MethodConnect && upstreamTarget(r.URL) != target {
+				target = "the URL is another one: " + upstreamTarget(r.URL)
+			}
+			say(r.Method, target, r.Host, r.Header)
+		}),
+		Exchanges: exchangesFunc(func(x *wire.Exchange) bool {
+			if strings.Contains(x.Target, "request") {
+				return false
+			}
+			say(x.Method, x.Target, x.Host, x.Fields.Header())
+			x.Respond(200, nil, 0)
+			return true
+		}),
+	})
+	f.Fuzz(func(t *testing.T, method, path, authority, name, value string) {
+		if len(path)+len(value)+len(name)+len(authority)+len(method) > 8<<10 {
+			return // frames would have to be several
+		}
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		c := greet2(t, conn)
+		got.Store(nil)
+		fields := []string{":method", method, ":authority", authority}
+		if method != http.MethodConnect {
+			fields = append(fields, ":scheme", "https", ":path", path)
+		}
+		c.headers(1, true, append(fields, name, value)...)
+		refused := false
+		switch f := c.next().(type) {
+		case *http2.RSTStreamFrame:
+			refused = true
+		case *http2.MetaHeadersFrame:
+		default:
+			t.Fatalf("got %v", f)
+		}
+		said := got.Load()
+		if said == nil {
+			return
+		}
+		if refused {
+			t.Fatalf("refused, and yet %q", *said)
+		}
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(*said)))
+		switch {
+		case err != nil:
+			t.Fatalf("%q: %v", *said, err)
+		case r.Method != method || r.Proto != "HTTP/1.1" || method != http.MethodConnect && r.RequestURI != path || strings.Contains(r.RequestURI, "#") || len(r.Header) > 1:
+			t.Errorf("%q is read as %s %s %s %v", *said, r.Method, r.RequestURI, r.Proto, r.Header)
+		}
+	})
+}
+
+// upstreamTarget is what a transport makes of a request's URL.
+func upstreamTarget(u *url.URL) string { return u.RequestURI() }
+
+// Each byte of a window wakes all who wait for it.
+func TestAWindowThatOpensByBytesIsANuisance(t *testing.T) {
+	_, addr := serveTLS2(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) })})
+	c := dial2(t, addr)
+	for id := uint32(1); id < 100; id += 2 {
+		c.headers(id, true)
+	}
+	go func() {
+		for range 100_000 {
+			if c.WriteWindowUpdate(0, 1) != nil {
+				return
+			}
+		}
+	}()
+	c.wantGoAway(http2.ErrCodeEnhanceYourCalm)
+}
+
+// What a client sends before it learns that its request was answered early is no
+// error, of however many requests.
+func TestUploadsThatAreAnsweredEarly(t *testing.T) {
+	_, addr := serveTLS2(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })})
+	c := dial2(t, addr)
+	const last = 2*200 - 1
+	for id := uint32(1); id <= last; id += 2 {
+		c.headers(id, false, ":method", "POST", ":scheme", "https", ":authority", "app.dev", ":path", "/")
+		c.wantReset(id, http2.ErrCodeNo)
+	}
+	for id := uint32(1); id <= last; id += 2 {
+		_ = c.WriteData(id, false, []byte("hello"))
+	}
+	_ = c.WritePing(false, [8]byte{1})
+	if f, ok := c.next().(*http2.PingFrame); !ok {
+		t.Errorf("got %v", f)
+	}
 }

@@ -48,8 +48,8 @@ func (st *stream) takeData(p []byte, length int64, last bool) error {
 // not passed on.
 func (st *stream) takeTrailer(f *http2.MetaHeadersFrame) error {
 	switch {
-	case st.received:
-		return http2.StreamError{StreamID: st.id, Code: http2.ErrCodeStreamClosed}
+	case st.received: // or the stream may be closed already, RFC 9113 §5.1
+		return http2.ConnectionError(http2.ErrCodeStreamClosed)
 	case !f.StreamEnded() || len(f.PseudoFields()) > 0 || st.hasLength && st.body.total < st.length:
 		return http2.StreamError{StreamID: st.id, Code: http2.ErrCodeProtocol}
 	}
@@ -87,7 +87,7 @@ type uploadReader struct {
 func (r *uploadReader) Read(p []byte) (n int, err error) {
 	if r.continues {
 		r.continues = false
-		_ = r.st.hint(http.StatusContinue, nil)
+		r.st.sendContinue()
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -141,8 +141,25 @@ func (r *uploadReader) Close() error {
 	return nil
 }
 
-func (r *uploadReader) setReadDeadline(deadline time.Time) {
-	c, b := r.st.conn, &r.st.body
+// sendContinue asks the client for the body, unless it has been answered already.
+// The handler may be answering right now, and leaves st.out to nobody else.
+func (st *stream) sendContinue() {
+	c := st.conn
+	c.writing.Lock()
+	c.mu.Lock()
+	wanted := !st.answered && !st.gone && !st.body.closed
+	c.mu.Unlock()
+	var err error
+	if wanted {
+		block := appendStatus(nil, http.StatusContinue)
+		err = c.put(append(appendFrame(nil, http2.FrameHeaders, http2.FlagHeadersEndHeaders, st.id, len(block)), block...))
+	}
+	_ = c.release(err)
+}
+
+// limitBody implements [answer].
+func (st *stream) limitBody(deadline time.Time) {
+	c, b := st.conn, &st.body
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if b.timer != nil {
@@ -150,7 +167,7 @@ func (r *uploadReader) setReadDeadline(deadline time.Time) {
 		b.timer = nil
 	}
 	b.expired = false
-	if deadline.IsZero() || b.closed {
+	if deadline.IsZero() || b.closed || st.received {
 		return
 	}
 	var timer *time.Timer

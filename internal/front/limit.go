@@ -70,6 +70,13 @@ func (s *Server) warden() {
 		for c := range s.conns {
 			c.look(now)
 		}
+		for c := range s.over {
+			if c.socket.Closed() {
+				delete(s.over, c)
+			} else if c.stalls(now) {
+				_ = c.socket.Close()
+			}
+		}
 		s.mu.Unlock()
 	}
 }
@@ -78,7 +85,12 @@ func (s *Server) warden() {
 // gone away.
 func (c *conn) look(now int64) {
 	if c.limit.expire(now) {
-		_ = c.socket.Close() // what reads from it notices
+		c.leave()
+		return
+	}
+	if c.stalls(now) {
+		c.watch.interrupt(wire.ErrClientGone)
+		_ = c.socket.Close() // what writes to it notices
 		return
 	}
 	if h2 := c.h2.Load(); h2 != nil {
@@ -88,4 +100,28 @@ func (c *conn) look(now int64) {
 	if c.watch.look(now) && c.socket.HungUp() {
 		c.watch.interrupt(wire.ErrClientGone)
 	}
+}
+
+// leave ends a connection on which nothing is asked. Over HTTP/2 a request may be
+// on its way, and can be told that it was not read.
+func (c *conn) leave() {
+	h2 := c.h2.Load()
+	if h2 == nil {
+		_ = c.socket.Close() // what reads from it notices
+		return
+	}
+	go h2.leave()                                              // ends when that is written, or the connection is closed
+	time.AfterFunc(awayGrace, func() { _ = c.socket.Close() }) // most clients are quicker
+}
+
+// stalls reports whether the client has taken nothing, for too long, of what
+// waits to be written. It is the warden's.
+func (c *conn) stalls(now int64) bool {
+	at := c.socket.Waiting()
+	if at == 0 || at != c.stuck {
+		c.stuck, c.since = at, now
+		return false
+	}
+	limit := c.server.config.StallTimeout
+	return limit > 0 && now-c.since >= limit.Milliseconds()
 }

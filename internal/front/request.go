@@ -87,25 +87,8 @@ func parseRequest(r *wire.Request, head string) (length int64, closes, ok bool) 
 	return length, closes, r.Host != "" && (!pragma || control)
 }
 
-// isPlainTarget reports whether a request target is a path, and perhaps a query,
-// of visible ASCII, its path with no escape that is none.
-func isPlainTarget(s string) bool {
-	if s == "" || s[0] != '/' {
-		return false
-	}
-	inPath := true
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c <= ' ' || c >= 0x7f:
-			return false
-		case c == '?':
-			inPath = false
-		case c == '%' && inPath && (i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2])):
-			return false
-		}
-	}
-	return true
-}
+// isPlainTarget reports whether a request target is one of visible ASCII.
+func isPlainTarget(s string) bool { return wire.IsTarget(s) && wire.IsASCII(s) }
 
 // isPlainHost reports whether a host is a name or an address, perhaps with a port.
 func isPlainHost(s string) bool {
@@ -117,8 +100,4 @@ func isPlainHost(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }

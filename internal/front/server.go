@@ -33,10 +33,18 @@ type Config struct {
 	// to come, and that of a TLS handshake; IdleTimeout the time until the
 	// next request. Both may be late by half a second. Zero: no limit.
 	ReadHeaderTimeout, IdleTimeout time.Duration
+	// StallTimeout limits the time in which a client takes nothing of what it is
+	// sent. It may be late by half a second. Zero: no limit.
+	StallTimeout time.Duration
 	// MaxHeaderBytes limits the headers of a request. Zero: net/http's.
 	MaxHeaderBytes int
 	// Logger is told what goes wrong. Nil: [slog.Default].
 	Logger *slog.Logger
+
+	// For tests: in place of the constant, and what is called when a connection
+	// rests.
+	restAfter time.Duration
+	onRest    func(*conn)
 }
 
 // A Server serves HTTP. Make one with [New].
@@ -57,7 +65,8 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
 	conns     map[*conn]bool
-	others    int // connections that are net/http's
+	over      map[*conn]bool // handed over to net/http, until the warden finds them closed
+	others    int            // those of them that are net/http's still
 	closed    bool
 	empty     chan struct{} // closed when no connection is left; nil unless somebody waits
 }
@@ -67,6 +76,7 @@ func New(c Config) *Server {
 	if c.BaseContext == nil {
 		c.BaseContext = context.Background()
 	}
+	c.restAfter = cmp.Or(c.restAfter, restAfter)
 	s := &Server{
 		config:    c,
 		log:       cmp.Or(c.Logger, slog.Default()),
@@ -75,10 +85,11 @@ func New(c Config) *Server {
 		queue:     make(chan *stream),
 		listeners: map[net.Listener]bool{},
 		conns:     map[*conn]bool{},
+		over:      map[*conn]bool{},
 	}
 	s.clock.Store(1)
 	s.std = &http.Server{
-		Handler:           withTLS(c.Handler),
+		Handler:           guarded(c.Handler),
 		BaseContext:       func(net.Listener) context.Context { return c.BaseContext },
 		ConnContext:       tlsContext,
 		ConnState:         s.countOther,
@@ -87,6 +98,9 @@ func New(c Config) *Server {
 		MaxHeaderBytes:    c.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+	// By this httputil.ReverseProxy knows a server that it can panic in: without
+	// it an answer that breaks off would be taken for a whole one.
+	s.config.BaseContext = context.WithValue(c.BaseContext, http.ServerContextKey, s.std)
 	stop := context.AfterFunc(c.BaseContext, s.cutAll)
 	go s.warden()                             // ends with done
 	go func() { _ = s.std.Serve(s.handed) }() // ends when handed is closed
@@ -98,6 +112,12 @@ func New(c Config) *Server {
 // is. With a TLS configuration the connections are TLS's; NextProtos says whether
 // HTTP/2 is spoken. The error is [http.ErrServerClosed] after Shutdown or Close.
 func (s *Server) Serve(l net.Listener, secure *tls.Config) error {
+	return s.ServeEach(l, func() *tls.Config { return secure })
+}
+
+// ServeEach is Serve where each connection has the TLS configuration that secure
+// returns when it is accepted; nil for none.
+func (s *Server) ServeEach(l net.Listener, secure func() *tls.Config) error {
 	s.mu.Lock()
 	if s.closed || s.draining.Load() {
 		s.mu.Unlock()
@@ -111,7 +131,7 @@ func (s *Server) Serve(l net.Listener, secure *tls.Config) error {
 		accepted, err := l.Accept()
 		if err == nil {
 			wait = 0
-			s.start(accepted, secure)
+			s.start(accepted, secure())
 			continue
 		}
 		switch {
@@ -122,7 +142,7 @@ func (s *Server) Serve(l net.Listener, secure *tls.Config) error {
 		}
 		// Out of file descriptors, most likely: some may be free soon.
 		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-		s.log.Warn("a connection could not be accepted", slog.Any("error", err), slog.Duration("again_after", wait))
+		s.log.Warn("a connection could not be accepted", slog.Any("error", err), slog.String("again_after", wait.String()))
 		select {
 		case <-time.After(wait):
 		case <-s.done:
@@ -177,18 +197,25 @@ func (s *Server) remove(c *conn) {
 	s.noteEmpty()
 }
 
-// countOther counts the connections that are net/http's, but for those that have
-// switched protocols.
-func (s *Server) countOther(_ net.Conn, state http.ConnState) {
+// giveAway makes a connection net/http's.
+func (s *Server) giveAway(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		s.others++
-	case http.StateClosed, http.StateHijacked:
-		s.others--
-		s.noteEmpty()
+	delete(s.conns, c)
+	s.over[c] = true
+	s.others++
+}
+
+// countOther forgets the connections that net/http is done with. Those that have
+// switched protocols are not waited for.
+func (s *Server) countOther(_ net.Conn, state http.ConnState) {
+	if state != http.StateClosed && state != http.StateHijacked {
+		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.others--
+	s.noteEmpty()
 }
 
 // noteEmpty tells those who wait when there is no connection left. s.mu is held.
@@ -263,7 +290,7 @@ func (s *Server) endIdle() {
 	defer s.mu.Unlock()
 	for c := range s.conns {
 		if c.limit.endIdle() {
-			_ = c.socket.Close()
+			c.leave()
 		}
 	}
 }
@@ -309,6 +336,7 @@ func (s *Server) work(st *stream) {
 func (s *Server) answer(st *stream) {
 	for {
 		st.run()
+		st = nil // it is not held while this one waits
 		if s.free.Add(1) > maxFree {
 			s.free.Add(-1)
 			return
@@ -331,6 +359,7 @@ func (s *Server) Close() error {
 		close(s.done)
 	}
 	for c := range s.conns {
+		c.watch.interrupt(wire.ErrClientGone) // it may be waiting for anything
 		_ = c.socket.Close()
 	}
 	s.mu.Unlock()

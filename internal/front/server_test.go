@@ -25,7 +25,7 @@ type exchangesFunc func(*wire.Exchange) bool
 func (f exchangesFunc) ServeExchange(x *wire.Exchange) bool { return f(x) }
 
 // unreachable is a handler that nobody should get to.
-func unreachable(t *testing.T) http.Handler {
+func unreachable(t testing.TB) http.Handler {
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("%s %s reached net/http's handler", r.Method, r.URL)
 	})
@@ -111,9 +111,10 @@ func TestARequestIsTheHandlersToKeep(t *testing.T) {
 		ask(t, c, r, fmt.Sprintf("POST /%d HTTP/1.1\r\n%sX: %d\r\nContent-Length: 1\r\n\r\n%d", i, host, i, i))
 	}
 	for i, r := range kept {
+		<-r.Context().Done()
 		body, _ := io.ReadAll(r.Body)
-		if want := fmt.Sprint(i); r.URL.Path != "/"+want || r.Header.Get("X") != want || string(body) != want || r.Context().Err() == nil {
-			t.Errorf("request %d: %s %v %q %v", i, r.URL, r.Header, body, r.Context().Err())
+		if want := fmt.Sprint(i); r.URL.Path != "/"+want || r.Header.Get("X") != want || string(body) != want {
+			t.Errorf("request %d: %s %v %q", i, r.URL, r.Header, body)
 		}
 	}
 }
@@ -162,16 +163,23 @@ func TestAnAnswerThatIsTooShortEndsTheConnection(t *testing.T) {
 	}
 }
 
+// waiting makes a handler that says when it is under way, waits for the end of its
+// request's context, and then says by what cause that ended.
+func waiting() (handler http.Handler, under <-chan struct{}, ended <-chan error) {
+	begun, causes := make(chan struct{}, 8), make(chan error, 8)
+	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-r.Context().Done()
+		causes <- context.Cause(r.Context())
+	}), begun, causes
+}
+
 // A client that goes away ends what waits on its behalf.
 func TestAClientThatGoesAwayIsNoticed(t *testing.T) {
 	t.Run("by the context of a request", func(t *testing.T) {
 		t.Parallel()
-		under, ended := make(chan struct{}), make(chan error, 1)
-		_, addr := serve(t, Config{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			close(under)
-			<-r.Context().Done()
-			ended <- context.Cause(r.Context())
-		})})
+		handler, under, ended := waiting()
+		_, addr := serve(t, Config{Handler: handler})
 		c, _ := dial(t, addr)
 		_, _ = io.WriteString(c, get)
 		<-under
@@ -217,6 +225,17 @@ func TestAClientThatGoesAwayIsNoticed(t *testing.T) {
 	})
 }
 
+// A client may say that it has no more to ask, and wait for its answer.
+func TestAClientThatClosesItsSideOnlyIsAnswered(t *testing.T) {
+	_, addr := serve(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done() // so it is noticed, as behind net/http's server
+		_, _ = io.WriteString(w, "hello")
+	})})
+	if got := talk(t, addr, get+get); strings.Count(got, "\r\n\r\nhello") != 2 {
+		t.Errorf("two requests are answered with %q", got)
+	}
+}
+
 func TestAnExchangeInWhichNothingMovesIsCut(t *testing.T) {
 	t.Run("and can be answered", func(t *testing.T) {
 		t.Parallel()
@@ -258,6 +277,40 @@ func TestAnExchangeInWhichNothingMovesIsCut(t *testing.T) {
 			t.Error("no error")
 		}
 	})
+	// By then there was no write that could be ended.
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		t.Run("also before the client is to read, over "+protocol, func(t *testing.T) {
+			t.Parallel()
+			ended := make(chan error, 1)
+			_, addr := serveTLS(t, Config{Handler: unreachable(t), Exchanges: exchangesFunc(func(x *wire.Exchange) bool {
+				cut := make(chan struct{})
+				x.Watch(10*time.Millisecond, func() { close(cut) })
+				<-cut
+				x.Respond(200, nil, 1<<40)
+				for {
+					if _, err := x.Write(make([]byte, 1<<20)); err != nil {
+						ended <- err
+						panic(http.ErrAbortHandler)
+					}
+				}
+			})}, protocol)
+			if protocol == "h2" {
+				dial2(t, addr).headers(1, true)
+			} else {
+				c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				_, _ = io.WriteString(c, get)
+			}
+			select {
+			case <-ended:
+			case <-time.After(4 * farewell):
+				t.Error("it goes on")
+			}
+		})
+	}
 	t.Run("but not while it moves", func(t *testing.T) {
 		t.Parallel()
 		_, addr := serve(t, Config{Handler: unreachable(t), Exchanges: exchangesFunc(func(x *wire.Exchange) bool {
@@ -315,7 +368,7 @@ func TestWatchEnds(t *testing.T) {
 }
 
 func TestTimeLimits(t *testing.T) {
-	limits := Config{Handler: http.HandlerFunc(tell), ReadHeaderTimeout: 300 * time.Millisecond, IdleTimeout: 300 * time.Millisecond}
+	limits := Config{Handler: http.HandlerFunc(tell), ReadHeaderTimeout: time.Second, IdleTimeout: time.Second}
 	for name, sent := range map[string]string{
 		"of a request's head":        "GET / HTTP/1.1\r\nHost:",
 		"until the first request":    "",
@@ -402,7 +455,7 @@ func TestShutdown(t *testing.T) {
 		c, r := dial(t, addr)
 		ask(t, c, r, get)
 		std, stdr := dial(t, addr) // net/http's from the first request on
-		unusual := "GET / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+		unusual := "GET / HTTP/1.1\r\n" + host + "Trailer: X\r\n\r\n"
 		ask(t, std, stdr, unusual)
 		over := make(chan error, 1)
 		go func() { over <- s.Shutdown(t.Context(), 2*time.Second) }()
@@ -429,8 +482,8 @@ func TestShutdown(t *testing.T) {
 	})
 	t.Run("does not wait for ever", func(t *testing.T) {
 		t.Parallel()
-		under := make(chan struct{})
-		s, addr := serve(t, Config{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { close(under); <-r.Context().Done() })})
+		handler, under, _ := waiting()
+		s, addr := serve(t, Config{Handler: handler})
 		c, _ := dial(t, addr)
 		_, _ = io.WriteString(c, get)
 		<-under
@@ -440,6 +493,18 @@ func TestShutdown(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestCloseEndsWhatWaits(t *testing.T) {
+	handler, under, ended := waiting()
+	s, addr := serve(t, Config{Handler: handler})
+	c, _ := dial(t, addr)
+	_, _ = io.WriteString(c, get)
+	<-under
+	s.Close()
+	if err := <-ended; err != context.Canceled {
+		t.Errorf("the cause is %v", err)
+	}
 }
 
 func TestTheEndOfTheBaseContextEndsRequests(t *testing.T) {
@@ -483,17 +548,23 @@ func TestTheEndOfTheBaseContextEndsRequests(t *testing.T) {
 // serveTLS serves with a certificate for 127.0.0.1.
 func serveTLS(t testing.TB, c Config, protocols ...string) (*httptest.Server, string) {
 	t.Helper()
-	authority := httptest.NewTLSServer(nil)
+	_, authority, addr := startTLS(t, c, protocols...)
+	return authority, addr
+}
+
+func startTLS(t testing.TB, c Config, protocols ...string) (s *Server, authority *httptest.Server, addr string) {
+	t.Helper()
+	authority = httptest.NewTLSServer(nil)
 	t.Cleanup(authority.Close)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Logger = slog.New(slog.DiscardHandler)
-	s := New(c)
+	s = New(c)
 	go func() { _ = s.Serve(l, &tls.Config{Certificates: authority.TLS.Certificates, NextProtos: protocols}) }()
 	t.Cleanup(func() { s.Close() })
-	return authority, l.Addr().String()
+	return s, authority, l.Addr().String()
 }
 
 func TestTLS(t *testing.T) {

@@ -85,13 +85,13 @@ func (w *watch) context(parent context.Context) context.Context {
 	return ctx
 }
 
-// toClient notes that the client is to read next, or no longer. It returns false
-// if nobody is there to read.
-func (w *watch) toClient(writing bool) bool {
+// toClient notes that the client is to read next, or no longer. It returns why the
+// exchange was cut, if it was: nothing ends what is written then.
+func (w *watch) toClient(writing bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.writing = writing
-	return w.cause != wire.ErrClientGone
+	return w.cause
 }
 
 // look cuts the exchange if it is overdue. It reports whether the exchange lasts

@@ -1,12 +1,14 @@
 package front
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/wire"
@@ -14,9 +16,16 @@ import (
 
 // A writer is the answer to an exchange as net/http's handlers write it. What it
 // promises is what [http.ResponseWriter] promises.
+//
+// A handler may leave goroutines behind that still have it. What they want of it
+// is refused once the handler has returned: the exchange is another one by then.
 type writer struct {
 	x      *exchange
 	header http.Header
+
+	mu     sync.Mutex // held by whoever writes
+	limits sync.Mutex // held by whoever limits the time, also while another one writes
+	over   bool       // the handler has returned. Guarded by either, set under both
 
 	status   int         // 0: WriteHeader was not called
 	fields   wire.Fields // as they were then
@@ -43,11 +52,17 @@ func newWriter(x *exchange) *writer {
 func (w *writer) Header() http.Header { return w.header }
 
 func (w *writer) WriteHeader(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writeHeader(status)
+}
+
+func (w *writer) writeHeader(status int) {
 	if status < 100 || status > 999 {
 		panic(fmt.Sprintf("invalid status %d", status))
 	}
 	switch {
-	case w.status != 0:
+	case w.status != 0 || w.over:
 		return
 	case status < 200 && status != http.StatusSwitchingProtocols:
 		w.note(w.x.answer.hint(status, w.snapshot()))
@@ -97,15 +112,10 @@ func appendValues(fields wire.Fields, name string, values []string) wire.Fields 
 		return fields
 	}
 	for _, value := range values {
-		if !wire.IsValue(value) {
-			value = oneLine.Replace(value)
-		}
-		fields = append(fields, wire.Field{Name: name, Value: wire.TrimSpace(value)})
+		fields = append(fields, wire.Field{Name: name, Value: wire.TrimSpace(wire.OneLine(value))})
 	}
 	return fields
 }
-
-var oneLine = strings.NewReplacer("\n", " ", "\r", " ")
 
 // isFraming reports whether a header is the server's to say.
 func isFraming(name string) bool {
@@ -116,16 +126,16 @@ func isFraming(name string) bool {
 	return false
 }
 
-// allowsBody follows RFC 9110 §6.4.1.
-func allowsBody(status int) bool {
-	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
-}
-
 func (w *writer) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return 0, errOver
 	}
-	if !allowsBody(w.status) {
+	if w.status == 0 {
+		w.writeHeader(http.StatusOK)
+	}
+	if !wire.AllowsBody(w.status) {
 		return 0, http.ErrBodyNotAllowed
 	}
 	w.written += int64(len(p))
@@ -152,12 +162,12 @@ func (w *writer) begin(next []byte) {
 		return
 	}
 	w.begun = true
-	if w.guess && allowsBody(w.status) {
+	if w.guess && wire.AllowsBody(w.status) {
 		if sample := slices.Concat(w.waiting, next[:min(len(next), 512)]); len(sample) > 0 {
 			w.fields = append(w.fields, wire.Field{Name: "Content-Type", Value: http.DetectContentType(sample)})
 		}
 	}
-	if !allowsBody(w.status) && w.status != http.StatusNotModified {
+	if !wire.AllowsBody(w.status) && w.status != http.StatusNotModified {
 		w.length = -1
 	}
 	w.x.answer.begin(w.status, w.fields, w.length, w.hasBody())
@@ -166,7 +176,7 @@ func (w *writer) begin(next []byte) {
 }
 
 // hasBody reports whether what is written is sent.
-func (w *writer) hasBody() bool { return w.x.Method != http.MethodHead && allowsBody(w.status) }
+func (w *writer) hasBody() bool { return w.x.Method != http.MethodHead && wire.AllowsBody(w.status) }
 
 func (w *writer) send(p []byte) {
 	if w.hasBody() && len(p) > 0 {
@@ -182,12 +192,15 @@ func (w *writer) note(err error) {
 
 // finish ends the answer, and reports whether it is whole.
 func (w *writer) finish() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+		w.writeHeader(http.StatusOK)
 	}
+	w.endLocked()
 	trailer := w.trailer()
 	known := !w.begun && len(w.trailers) == 0 && len(trailer) == 0
-	if known && w.length < 0 && allowsBody(w.status) && (w.x.Method != http.MethodHead || len(w.waiting) > 0) {
+	if known && w.length < 0 && wire.AllowsBody(w.status) && (w.x.Method != http.MethodHead || len(w.waiting) > 0) {
 		w.length = int64(len(w.waiting))
 	}
 	w.begin(nil)
@@ -197,6 +210,23 @@ func (w *writer) finish() bool {
 	}
 	w.note(w.x.answer.end(trailer))
 	return w.failed == nil
+}
+
+// errOver is what is said to those who write after the handler has returned.
+var errOver = errors.New("front: the handler has returned")
+
+// end refuses all that is still asked of the writer, and waits for what is under
+// way.
+func (w *writer) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.endLocked()
+}
+
+func (w *writer) endLocked() {
+	w.limits.Lock()
+	defer w.limits.Unlock()
+	w.over = true
 }
 
 // trailer is what the header holds of it when the handler has returned.
@@ -217,8 +247,13 @@ func (w *writer) Flush() { _ = w.FlushError() }
 
 // FlushError is what [http.ResponseController] calls.
 func (w *writer) FlushError() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return errOver
+	}
 	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+		w.writeHeader(http.StatusOK)
 	}
 	w.begin(nil)
 	w.note(w.x.answer.flush())
@@ -231,11 +266,21 @@ func (w *writer) EnableFullDuplex() error { return nil }
 
 // SetReadDeadline is for [http.ResponseController].
 func (w *writer) SetReadDeadline(deadline time.Time) error {
-	if b, ok := w.x.request.Body.(interface{ setReadDeadline(time.Time) }); ok {
-		b.setReadDeadline(deadline)
+	w.limits.Lock()
+	defer w.limits.Unlock()
+	if w.over {
+		return errOver
 	}
-	return nil // or the body is there
+	w.x.answer.limitBody(deadline)
+	return nil
 }
 
 // SetWriteDeadline is for [http.ResponseController]. It is of this answer alone.
-func (w *writer) SetWriteDeadline(deadline time.Time) error { return w.x.answer.limit(deadline) }
+func (w *writer) SetWriteDeadline(deadline time.Time) error {
+	w.limits.Lock()
+	defer w.limits.Unlock()
+	if w.over {
+		return errOver
+	}
+	return w.x.answer.limit(deadline)
+}
