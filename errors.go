@@ -25,6 +25,8 @@ var (
 		"The request does not name a valid host."}
 	errHostNotAccepted = &proxyError{http.StatusMisdirectedRequest, "proxy_request_failed",
 		"The Clerk proxy does not serve this host. If it should, add the host to those that the proxy accepts."}
+	errTarget = &proxyError{http.StatusBadRequest, "proxy_request_failed",
+		"The request's target has a hash sign in it, which only begins a fragment, and fragments are not sent. One that is meant is written as %23."}
 	errMethod = &proxyError{http.StatusMethodNotAllowed, "proxy_request_failed",
 		"The Clerk proxy does not forward this method."}
 	errClientBody = &proxyError{http.StatusBadRequest, "proxy_request_failed",

@@ -96,7 +96,7 @@ func TestUpstreamFailsBeforeItAnswers(t *testing.T) {
 }
 
 func TestOurErrorsNameNobody(t *testing.T) {
-	for _, e := range []*proxyError{errPathMismatch, errNotEnabled, errDevelopment, errInvalidHost, errHostNotAccepted, errMethod,
+	for _, e := range []*proxyError{errPathMismatch, errNotEnabled, errDevelopment, errInvalidHost, errHostNotAccepted, errTarget, errMethod,
 		errClientBody, errClientTooLarge, errClientStalled, errShutdown, errUpstream, errUpstreamTimeout} {
 		w := httptest.NewRecorder()
 		e.write(w)
@@ -190,6 +190,17 @@ func TestAServerThatEndsItsRequestsIsNotAClientThatWentAway(t *testing.T) {
 func TestConflictingFraming(t *testing.T) {
 	p, requests := recorder(t, Config{})
 	addr := serve(t, p)
+	ends := func(what string, resp *http.Response) {
+		t.Helper()
+		if b := body(t, resp); !resp.Close || b != "" {
+			t.Errorf("%s: the connection goes on: %q", what, b)
+		}
+		select {
+		case got := <-requests:
+			t.Errorf("%s: smuggled: %+v", what, got)
+		default:
+		}
+	}
 	resp := send(t, addr, "POST /__clerk/v1 HTTP/1.1\r\nHost: app.dev\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd")
 	if resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("two lengths: got %d", resp.StatusCode)
@@ -199,14 +210,11 @@ func TestConflictingFraming(t *testing.T) {
 	if got := <-requests; resp.StatusCode != http.StatusOK || got.body != "x" || got.header.Get("Content-Length") != "" {
 		t.Errorf("length and chunks: got %d; upstream %q, %v", resp.StatusCode, got.body, got.header)
 	}
-	if b := body(t, resp); !resp.Close || b != "" {
-		t.Errorf("length and chunks: the connection goes on: %q", b)
-	}
-	select {
-	case got := <-requests:
-		t.Errorf("smuggled: %+v", got)
-	default:
-	}
+	ends("length and chunks", resp)
+	resp = send(t, addr, "POST /__clerk/v1 HTTP/1.0\r\nHost: app.dev\r\nConnection: keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+
+		"GET /__clerk/smuggled HTTP/1.1\r\nHost: app.dev\r\n\r\n")
+	<-requests
+	ends("chunks of HTTP/1.0", resp)
 	resp = send(t, addr, "POST /__clerk/v1 HTTP/1.1\r\nHost: app.dev\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")
 	if resp.StatusCode != http.StatusNotImplemented && resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("an unknown transfer coding: got %d", resp.StatusCode)

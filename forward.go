@@ -38,10 +38,11 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x exchange, send
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	control := http.NewResponseController(w)
-	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
-		// The request may have had a Content-Length too, by which a proxy in
-		// front may see its end elsewhere: net/http does not tell. Nothing more
-		// is read from such a connection, RFC 9112 §6.1.
+	if r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0) {
+		// The request may have had a Content-Length too, or, of HTTP/1.0, chunks
+		// that are none there: a proxy in front may see its end elsewhere, and
+		// net/http does not tell. Nothing more is read from such a connection,
+		// RFC 9112 §6.1.
 		w.Header().Set("Connection", "close")
 	}
 

@@ -45,8 +45,11 @@ func copyHeader(dst, src http.Header) {
 }
 
 // comesBack reports whether a header of the Frontend API's, its name in
-// canonical form, goes to the client.
-func comesBack(name string) bool { return !isHopByHop(name) && name != "Clerk-Secret-Key" }
+// canonical form, goes to the client. Alt-Svc says where else Clerk's own host can
+// be asked, RFC 7838: of this host it is not true.
+func comesBack(name string) bool {
+	return !isHopByHop(name) && name != "Clerk-Secret-Key" && name != "Alt-Svc"
+}
 
 // requested is the URL of a request target at the Frontend API.
 func (p *Proxy) requested(target string) *url.URL {

@@ -58,6 +58,7 @@ Connection: X-Hop
 X-Hop: 1
 Keep-Alive: timeout=5
 Proxy-Authenticate: Basic
+Alt-Svc: h3=":443"
 Clerk-Secret-Key: `+secretKey+`
 Date: Mon, 01 Jan 2024 00:00:00 GMT
 Content-Length: 4

@@ -144,6 +144,9 @@ func (p *Proxy) match(r *http.Request) (exchange, *proxyError) {
 	if !p.front.Hosts.Accepts(x.source.Host, x.source.Scheme) {
 		return exchange{}, errHostNotAccepted
 	}
+	if strings.Contains(rest, "#") || strings.Contains(r.URL.RawQuery, "#") {
+		return exchange{}, errTarget // wire.IsTarget says why
+	}
 	// The answer to TRACE is the request itself, with the secret key in it.
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
 		return exchange{}, errMethod

@@ -109,6 +109,7 @@ func TestMatch(t *testing.T) {
 		{"semicolons and plus signs", "", "/__clerk/a;b=c+d", "clerk /a;b=c+d"},
 		{"characters that should have been escaped", "", `/__clerk/a|b"c<d>^e`, `clerk /a|b"c<d>^e`},
 		{"bytes that are not ASCII", "", "/__clerk/\xc3\xa9?\xff", "clerk /\xc3\xa9?\xff"},
+		{"a hash sign elsewhere", "", "/__clerk#x", "app /__clerk#x"},
 		{"two slashes and a strange character", "", "/__clerk//a|b", "clerk //a|b"},
 	}
 	for _, tt := range tests {
@@ -123,6 +124,15 @@ func TestMatch(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// Who takes it for the beginning of a fragment, and who does not, cannot be known.
+func TestAHashSignInATargetIsRefused(t *testing.T) {
+	p := newProxy(t, Config{}, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was forwarded", r.RequestURI) })
+	addr := serve(t, p.Middleware(http.HandlerFunc(echoApp)))
+	for _, target := range []string{"/__clerk/v1#x", "/__clerk/#", "/__clerk?a#b", "/__clerk/a%2F#?b", "http://app.dev/__clerk/v1#x"} {
+		wantError(t, send(t, addr, "GET "+target+" HTTP/1.1\r\nHost: app.dev\r\n\r\n"), http.StatusBadRequest, "proxy_request_failed")
 	}
 }
 

@@ -357,14 +357,9 @@ func (c *Config) readOrganizations(a *Authenticator, p *problems) {
 }
 
 func (c *Config) readBackend(a *Authenticator, p *problems, secret string) {
-	const write = "; write an origin such as https://api.clerk.com, or leave it out"
 	api := cmp.Or(c.BackendAPIURL, os.Getenv("CLERK_API_URL"), "https://api.clerk.com")
-	u, err := url.Parse(api)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.ContainsAny(api, "?#"):
-		p.add("BackendAPIURL", "CLERK_API_URL", "is not an absolute http or https URL without credentials, query or fragment%s", write)
-	case u.Scheme == "http" && !forwarded.IsLoopback(u.Hostname()):
-		p.add("BackendAPIURL", "CLERK_API_URL", "is plain http to another machine, where the secret key would travel in the clear; write https")
+	if problem := forwarded.APIURLProblem(api, "https://api.clerk.com"); problem != "" {
+		p.add("BackendAPIURL", "CLERK_API_URL", "%s", problem)
 	}
 	if c.Timeout < 0 {
 		p.add("Timeout", "", "is negative; a request to the Backend API must end some time")
@@ -385,6 +380,7 @@ func (c *Config) readBackend(a *Authenticator, p *problems, secret string) {
 	}
 	a.keys = keyStore{backend: &a.backend, now: a.now, log: a.log}
 	if key := cmp.Or(c.JWTKey, os.Getenv("CLERK_JWT_KEY")); key != "" {
+		var err error
 		if a.keys.static, err = parseJWTKey(key); err != nil {
 			p.add("JWTKey", "CLERK_JWT_KEY", "%v; copy the JWKS public key from the Clerk Dashboard, page API keys", err)
 		}

@@ -150,7 +150,7 @@ func Start(config Config) (*Server, error) {
 	publishable := instance.PublishableKey("clerk."+config.Domain, true)
 	inst, err := instance.ParsePublishableKey(publishable)
 	if err != nil {
-		return nil, fmt.Errorf("emulator: Config.Domain %q is not a domain name", config.Domain)
+		return nil, fmt.Errorf("emulator: the domain %q: is not a domain name", config.Domain)
 	}
 	s := &Server{
 		PublishableKey: publishable,

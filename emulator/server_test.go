@@ -236,7 +236,7 @@ func TestStartNamesEveryProblem(t *testing.T) {
 			t.Errorf("the error does not mention %s: %v", want, err)
 		}
 	}
-	if _, err := Start(Config{Domain: "not a domain"}); err == nil || !strings.Contains(err.Error(), "Config.Domain") {
+	if _, err := Start(Config{Domain: "not a domain"}); err == nil || !strings.Contains(err.Error(), `the domain "not a domain": is not a domain name`) {
 		t.Errorf("a bad domain: %v", err)
 	}
 }

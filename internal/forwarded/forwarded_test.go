@@ -249,3 +249,27 @@ func FuzzSource(f *testing.F) {
 		}
 	})
 }
+
+func TestAPIURLProblem(t *testing.T) {
+	for s, want := range map[string]string{
+		"https://api.clerk.com":                "",
+		"https://api.clerk.com/v1":             "",
+		"http://localhost:8081":                "",
+		"http://[::1]:8081":                    "",
+		"":                                     "is not an absolute http or https URL",
+		"api.clerk.com":                        "write an origin such as https://api.example, or leave it out",
+		"https://":                             "is not an absolute",
+		"ftp://api.clerk.com":                  "is not an absolute",
+		"https://user:swordfish@api.clerk.com": "without credentials",
+		"https://api.clerk.com?x":              "is not an absolute",
+		"https://api.clerk.com#x":              "is not an absolute",
+		"https://api.clerk.com\n":              "is not an absolute",
+		"http://api.clerk.com":                 "in the clear; write https",
+		"http://10.0.0.1":                      "in the clear",
+	} {
+		got := APIURLProblem(s, "https://api.example")
+		if (got == "") != (want == "") || !strings.Contains(got, want) || strings.Contains(got, "swordfish") {
+			t.Errorf("%q: got %q, want %q", s, got, want)
+		}
+	}
+}

@@ -102,6 +102,20 @@ func ParseProxyURL(s string) (origin, path, problem string) {
 	return origin, path, ""
 }
 
+// APIURLProblem says why a URL is not one of an API of Clerk's, to which the
+// secret key is sent, and what to write instead, such as the example; or nothing.
+// It does not quote the URL, which may hold a password.
+func APIURLProblem(s, example string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.ContainsAny(s, "?#"):
+		return "is not an absolute http or https URL without credentials, query or fragment; write an origin such as " + example + ", or leave it out"
+	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
+		return "is plain http to another machine, where the secret key would travel in the clear; write https"
+	}
+	return ""
+}
+
 // IsLoopback reports whether a host, without a port, is this machine: what is
 // sent there does not cross a network.
 func IsLoopback(host string) bool {
