@@ -40,7 +40,7 @@ func (c conn) checkPeer() error {
 func mayHandOver(peer, own int) bool { return peer == own || peer == 0 }
 
 // send sends a message and, with it, sockets.
-func (c conn) send(m message, sockets []net.Listener) error {
+func (c conn) send(m message, sockets []socket) error {
 	data, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -73,10 +73,13 @@ func (c conn) send(m message, sockets []net.Listener) error {
 	return err
 }
 
-func fileOf(socket net.Listener) (*os.File, error) {
-	filer, ok := socket.(interface{ File() (*os.File, error) })
+// A socket is a net.Listener or a net.Conn.
+type socket interface{ Close() error }
+
+func fileOf(s socket) (*os.File, error) {
+	filer, ok := s.(interface{ File() (*os.File, error) })
 	if !ok {
-		return nil, fmt.Errorf("a %T cannot be handed over", socket)
+		return nil, fmt.Errorf("a %T cannot be handed over", s)
 	}
 	return filer.File()
 }
@@ -93,7 +96,7 @@ func fdOf(file *os.File) (fd int, err error) {
 }
 
 // receive returns the next message and what sockets came with it.
-func (c conn) receive(timeout time.Duration) (m message, sockets []net.Listener, err error) {
+func (c conn) receive(timeout time.Duration) (m message, sockets []socket, err error) {
 	if err := c.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return m, nil, err
 	}
@@ -119,8 +122,9 @@ func (c conn) receive(timeout time.Duration) (m message, sockets []net.Listener,
 	return m, sockets, nil
 }
 
-// parseRights makes listeners of the descriptors that came with a message.
-func parseRights(rights []byte) (sockets []net.Listener, err error) {
+// parseRights makes listeners, and connections, of the descriptors that came with a
+// message.
+func parseRights(rights []byte) (sockets []socket, err error) {
 	if len(rights) == 0 {
 		return nil, nil
 	}
@@ -133,19 +137,31 @@ func parseRights(rights []byte) (sockets []net.Listener, err error) {
 		fds, err := syscall.ParseUnixRights(&control)
 		errs = append(errs, err)
 		for _, fd := range fds {
-			file := os.NewFile(uintptr(fd), "inherited socket")
-			socket, err := net.FileListener(file) // has a descriptor of its own
-			_ = file.Close()
+			s, err := socketOf(os.NewFile(uintptr(fd), "inherited socket"))
 			errs = append(errs, err)
 			if err == nil {
-				sockets = append(sockets, socket)
+				sockets = append(sockets, s)
 			}
 		}
 	}
 	return sockets, errors.Join(errs...)
 }
 
-func closeAll(sockets []net.Listener) {
+// socketOf makes what a file is, and closes the file: what it makes has a descriptor
+// of its own.
+func socketOf(file *os.File) (socket, error) {
+	defer file.Close()
+	fd, err := fdOf(file)
+	if err != nil {
+		return nil, err
+	}
+	if listens, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN); err != nil || listens == 0 {
+		return net.FileConn(file) // net.FileListener would take some of those too
+	}
+	return net.FileListener(file)
+}
+
+func closeAll[S socket](sockets []S) {
 	for _, socket := range sockets {
 		_ = socket.Close()
 	}

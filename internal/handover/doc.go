@@ -16,6 +16,9 @@
 //	{"say":"serving"}    →
 //	                     ←   {"say":"ending"}
 //
+// What is read by one process alone, such as a UDP socket, is the successor's from
+// "ending" on.
+//
 // Until it is told "serving", the predecessor goes on as before, whatever becomes
 // of the successor. It answers "nothing" when it has no sockets left, and "ended"
 // when another successor was first; that one is about to offer at the same path.
@@ -28,6 +31,8 @@ const (
 	answerTimeout = 10 * time.Second
 	// servingTimeout is how long a successor may take to serve.
 	servingTimeout = 30 * time.Second
+	// offerTimeout is how long a successor that serves may take to offer.
+	offerTimeout = 2 * time.Second
 	// maxSockets is how many can be sent with one message.
 	maxSockets = 64
 	// maxMessage bounds the JSON of a message.

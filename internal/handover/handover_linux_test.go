@@ -2,6 +2,7 @@ package handover
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -9,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // A process is one that serves sockets and offers them.
@@ -194,6 +197,33 @@ func TestASuccessorThatIsLateFindsTheFirst(t *testing.T) {
 	<-second.replaced // not the one that had been replaced already
 }
 
+// A process that ends at once after it was replaced leaves no moment in which
+// nobody offers.
+func TestWhoAsksBetweenTwoOffersFindsTheSecond(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "clerk-proxy.sock")
+	web := listen(t)
+	former := serve(t, path, map[string][]net.Listener{"web": {web}})
+	second := takeOver(t, path)
+	if err := second.Replace(); err != nil {
+		t.Fatal(err)
+	}
+	<-former.replaced
+	closed := make(chan struct{})
+	go func() { former.offer.Close(); close(closed) }() // ends when the second offers
+
+	// For half of the time that the former process gives it, on a busy machine.
+	for n, end := 0, time.Now().Add(offerTimeout/2); n < 500 && time.Now().Before(end); n++ {
+		if p, again, err := ask(t.Context(), path); p != nil || !again || err != nil {
+			t.Fatalf("got %v, %v, %v before the second offers", p, again, err)
+		}
+	}
+	serve(t, path, second.Sockets)
+	if third := takeOver(t, path); len(third.Sockets["web"]) != 1 {
+		t.Errorf("got %v", third.Sockets)
+	}
+	<-closed
+}
+
 func TestNobodyToTakeOverFrom(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -271,11 +301,19 @@ func TestAnotherFileIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(path, []byte("listen: :8080\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := new(Offer).Open(path); err == nil || !strings.Contains(err.Error(), "there is another file") {
-		t.Errorf("got %v", err)
-	}
-	if err := new(Offer).Open(filepath.Join(t.TempDir(), strings.Repeat("x", 120))); err == nil {
-		t.Error("a path that is too long is taken")
+	for path, want := range map[string]string{
+		path: "there is another file",
+		filepath.Join(t.TempDir(), strings.Repeat("x", 120)): "choose a shorter one",
+		filepath.Join(t.TempDir(), "run", "socket"):          "there is no such directory",
+		filepath.Join(path, "socket"):                        "clerk-proxy.yaml/socket: ",
+	} {
+		if err := new(Offer).Open(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("it is opened, not %s: %v", want, err)
+		}
+		// At the start, not when it is to be replaced.
+		if p, err := Ask(t.Context(), path); p != nil || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("it is asked, not %s: %v, %v", want, p, err)
+		}
 	}
 	// Another program's socket is not talked to.
 	stream, err := net.Listen("unix", filepath.Join(t.TempDir(), "docker.sock"))
@@ -306,5 +344,71 @@ func TestWhatIsNotSaidRightIsRefused(t *testing.T) {
 	takeOver(t, path)
 	if len(former.replaced) > 0 {
 		t.Error("the process was told to end")
+	}
+}
+
+// Other sockets than those that listen are passed along, and left to the successor
+// right before it is told so.
+func TestOtherSocketsArePassedToo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "clerk-proxy.sock")
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]net.Conn
+	for i, fd := range pair {
+		file := os.NewFile(uintptr(fd), "line")
+		if ends[i], err = net.FileConn(file); err != nil {
+			t.Fatal(err)
+		}
+		file.Close()
+		defer ends[i].Close()
+	}
+	said := make(chan string, 4)
+	web := listen(t)
+	offer := &Offer{
+		Sockets: func() map[string][]net.Listener { return map[string][]net.Listener{"web": {web}} },
+		Conns: func() (map[string][]net.Conn, func()) {
+			return map[string][]net.Conn{"udp": {udp.(*net.UDPConn)}, "line": {ends[1]}}, func() { said <- "done" }
+		},
+		Passed:   func(passed bool) { said <- fmt.Sprint("passed ", passed) },
+		Replaced: func() { said <- "replaced" },
+		Logger:   slog.New(slog.DiscardHandler),
+	}
+	if err := offer.Open(path); err != nil {
+		t.Fatal(err)
+	}
+	defer offer.Close()
+	p := takeOver(t, path)
+	if len(p.Sockets) != 1 || len(p.Conns) != 2 {
+		t.Fatalf("got %v and %v", p.Sockets, p.Conns)
+	}
+	defer p.Conns["udp"][0].Close()
+	defer p.Conns["line"][0].Close()
+	if c, ok := p.Conns["udp"][0].(*net.UDPConn); !ok || c.LocalAddr().String() != udp.LocalAddr().String() {
+		t.Errorf("got %v", p.Conns["udp"])
+	}
+	if len(said) > 0 {
+		t.Errorf("too early: %s", <-said)
+	}
+	if err := p.Replace(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"passed true", "replaced", "done"} {
+		if got := <-said; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if _, err := ends[0].Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	heard := make([]byte, 10)
+	if n, err := p.Conns["line"][0].Read(heard); string(heard[:n]) != "hello" {
+		t.Errorf("heard %q, %v", heard[:n], err)
 	}
 }

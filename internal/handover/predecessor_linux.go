@@ -8,12 +8,19 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 )
 
 // An Offer offers a process's sockets to its successor.
 type Offer struct {
 	// Sockets returns those that are open, by what they are for.
 	Sockets func() map[string][]net.Listener
+	// Conns returns other sockets that are to be passed, by what they are for, and
+	// what to call when they have been. Nil: there are none.
+	Conns func() (conns map[string][]net.Conn, done func())
+	// Passed is called right before the successor is told that all is its own, and
+	// with false if it could not be told. Nil: nothing is.
+	Passed func(passed bool)
 	// Replaced is called once, when a successor serves them: this process is to
 	// end.
 	Replaced func()
@@ -24,18 +31,18 @@ type Offer struct {
 	info     fs.FileInfo
 	listener *net.UnixListener
 	serving  sync.WaitGroup
-	replaced bool // belongs to serve
 
-	mu     sync.Mutex
-	talks  *net.UnixConn // with the successor that is there at the moment
-	closed bool
+	mu       sync.Mutex
+	talks    *net.UnixConn // with the successor that is there at the moment
+	replaced bool
+	closed   bool
 }
 
 // Open begins to offer, at path, until Close. Whatever socket is at path is
 // replaced; only this user can connect to the new one.
 func (o *Offer) Open(path string) error {
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("offer sockets at %s: there is another file; name one that is not there yet", path)
+	if err := checkPath(path); err != nil {
+		return err
 	}
 	// Made under another name, it has its mode before anybody can connect, and
 	// takes the place of the predecessor's in one step.
@@ -71,9 +78,13 @@ func withoutAddress(err error) error {
 }
 
 // Close ends the offer, and removes its socket unless a successor's is in its
-// place.
+// place. It gives a successor that serves a moment to put it there: who asks in
+// between is told to ask again, and would else find nobody.
 func (o *Offer) Close() {
-	if info, err := os.Lstat(o.path); err == nil && os.SameFile(info, o.info) {
+	for end := time.Now().Add(offerTimeout); o.wasReplaced() && o.isOffered() && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if o.isOffered() {
 		_ = os.Remove(o.path)
 	}
 	o.mu.Lock()
@@ -84,6 +95,18 @@ func (o *Offer) Close() {
 	}
 	o.mu.Unlock()
 	o.serving.Wait()
+}
+
+// isOffered reports whether the socket at the path is this offer's.
+func (o *Offer) isOffered() bool {
+	info, err := os.Lstat(o.path)
+	return err == nil && os.SameFile(info, o.info)
+}
+
+func (o *Offer) wasReplaced() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.replaced
 }
 
 // begin notes whom to leave when the offer ends.
@@ -122,11 +145,11 @@ func (o *Offer) talk(c conn) error {
 		return err
 	case m.Say != sayHandOver:
 		return fmt.Errorf("a process says %q", m.Say)
-	case o.replaced:
+	case o.wasReplaced():
 		return c.send(message{Say: sayEnded}, nil)
 	}
 	m = message{Say: sayHere}
-	var sockets []net.Listener
+	var sockets []socket
 	for name, each := range o.Sockets() {
 		for _, socket := range each {
 			m.Sockets, sockets = append(m.Sockets, name), append(sockets, socket)
@@ -134,6 +157,15 @@ func (o *Offer) talk(c conn) error {
 	}
 	if len(sockets) == 0 {
 		return c.send(message{Say: sayNothing}, nil)
+	}
+	if o.Conns != nil {
+		conns, done := o.Conns()
+		defer done()
+		for name, each := range conns {
+			for _, socket := range each {
+				m.Sockets, sockets = append(m.Sockets, name), append(sockets, socket)
+			}
+		}
 	}
 	if err := c.send(m, sockets); err != nil {
 		return fmt.Errorf("send the sockets: %w", err)
@@ -144,10 +176,18 @@ func (o *Offer) talk(c conn) error {
 	case m.Say != sayServing:
 		return fmt.Errorf("the successor says %q", m.Say)
 	}
+	if o.Passed != nil {
+		o.Passed(true)
+	}
 	if err := c.send(message{Say: sayEnding}, nil); err != nil {
+		if o.Passed != nil {
+			o.Passed(false)
+		}
 		return fmt.Errorf("the successor has ended: %w", err)
 	}
+	o.mu.Lock()
 	o.replaced = true
+	o.mu.Unlock()
 	o.Replaced()
 	return nil
 }

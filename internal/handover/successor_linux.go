@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -16,14 +18,41 @@ type Predecessor struct {
 	// Sockets are those that it serves, by what they are for. They are the
 	// successor's to close.
 	Sockets map[string][]net.Listener
+	// Conns are its other sockets.
+	Conns map[string][]net.Conn
 
 	conn conn
 }
+
+// checkPath finds out at the start what would keep this process from being
+// replaced, months later.
+func checkPath(path string) error {
+	fail := func(problem string) error { return fmt.Errorf("offer sockets at %s: %s", path, problem) }
+	if len(path) > maxPath {
+		return fail(fmt.Sprintf("the path has more than %d characters; choose a shorter one", maxPath))
+	}
+	switch info, err := os.Lstat(path); {
+	case err == nil && info.Mode().Type() != fs.ModeSocket:
+		return fail("there is another file; name one that is not there yet")
+	case errors.Is(err, fs.ErrNotExist):
+		if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
+			return fail("there is no such directory; make it, for this user alone")
+		}
+	}
+	return nil
+}
+
+// maxPath leaves room for the process's number: a socket's path has 107
+// characters at most (unix(7)).
+const maxPath = 107 - len(".4194304")
 
 // Ask asks the process that offers its sockets at path for them. It returns nil
 // when there is no such process, or it ends without sockets to give: then
 // whoever asks has to open sockets of its own.
 func Ask(ctx context.Context, path string) (*Predecessor, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
 	deadline := time.Now().Add(answerTimeout)
 	for {
 		p, again, err := ask(ctx, path)
@@ -57,9 +86,15 @@ func ask(ctx context.Context, path string) (p *Predecessor, again bool, err erro
 	}
 	m, sockets, err := c.handOver()
 	if err == nil && m.Say == sayHere {
-		p := &Predecessor{Sockets: map[string][]net.Listener{}, conn: c}
+		p := &Predecessor{Sockets: map[string][]net.Listener{}, Conns: map[string][]net.Conn{}, conn: c}
 		for i, socket := range sockets {
-			p.Sockets[m.Sockets[i]] = append(p.Sockets[m.Sockets[i]], socket)
+			name := m.Sockets[i]
+			switch socket := socket.(type) {
+			case net.Listener:
+				p.Sockets[name] = append(p.Sockets[name], socket)
+			case net.Conn:
+				p.Conns[name] = append(p.Conns[name], socket)
+			}
 		}
 		return p, false, nil
 	}
@@ -71,7 +106,7 @@ func ask(ctx context.Context, path string) (p *Predecessor, again bool, err erro
 	return nil, m.Say == sayEnded, err
 }
 
-func (c conn) handOver() (message, []net.Listener, error) {
+func (c conn) handOver() (message, []socket, error) {
 	if err := c.send(message{Say: sayHandOver}, nil); err != nil {
 		return message{}, nil, err
 	}
