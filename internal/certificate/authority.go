@@ -3,7 +3,6 @@ package certificate
 import (
 	"context"
 	"crypto/tls"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +25,7 @@ type authority struct {
 	magic       *certmagic.Config
 	issuer      *certmagic.ACMEIssuer
 	placeholder net.Listener // nil: there is none to be had
+	failed      func(error)  // told instead of the log; nil: nobody is
 
 	mu       sync.Mutex
 	failures map[string]failure // by host
@@ -98,18 +98,24 @@ func listenAsPlaceholder() net.Listener {
 	return listener
 }
 
-// run keeps a certificate for each host until ctx is done.
-func (a *authority) run(ctx context.Context) {
-	if a.placeholder != nil {
-		defer a.placeholder.Close()
-	}
-	defer func() { go a.cache.Stop() }() // it waits for what the cache is at; nobody here needs to
+// run keeps a certificate for each host until ctx is done, and looks now and then
+// whether others have had one issued.
+func (a *authority) run(ctx context.Context, poll time.Duration) {
+	defer a.close()
 	var keeping sync.WaitGroup
 	for _, host := range a.hosts {
 		keeping.Go(func() { a.keep(ctx, host) })
 	}
+	keeping.Go(func() { a.follow(ctx, poll) })
 	keeping.Wait()
-	<-ctx.Done()
+}
+
+// close ends what belongs to it.
+func (a *authority) close() {
+	if a.placeholder != nil {
+		a.placeholder.Close()
+	}
+	go a.cache.Stop() // it waits for what the cache is at; nobody here needs to
 }
 
 // keep has a certificate for a host. Once there is one, the cache renews it.
@@ -127,7 +133,7 @@ func (a *authority) keep(ctx context.Context, host string) {
 		}
 		a.setFailure(host, err)
 		a.log.Error("no certificate could be obtained or loaded; it is tried anew", slog.String("host", host),
-			slog.Duration("retry_in", wait), slog.String("error", a.failure(host)))
+			slog.String("retry_in", wait.String()), slog.String("error", a.failure(host)))
 		select {
 		case <-ctx.Done():
 			return
@@ -175,6 +181,10 @@ func (a *authority) onEvent(_ context.Context, event string, data map[string]any
 			break // that was us
 		}
 		a.setFailure(host, err)
+		if a.failed != nil {
+			a.failed(err)
+			break
+		}
 		a.log.Error("the authority issued no certificate", slog.String("host", host), slog.Bool("renewal", renewal),
 			slog.String("error", a.failure(host)))
 	}
@@ -243,27 +253,4 @@ func (s *settings) stored(host string) *tls.Certificate {
 		return nil // Run says so, and tries again
 	}
 	return &pair
-}
-
-// replace has another certificate issued for a host, with another key, and
-// revokes the one in force.
-func (a *authority) replace(ctx context.Context, host string, reason int) error {
-	old := a.newest(host)
-	if old == nil {
-		return fmt.Errorf("no certificate has been issued for %s", host)
-	}
-	if err := a.magic.RenewCertAsync(ctx, host, true); err != nil {
-		return fmt.Errorf("replace the certificate, before it is revoked: %w", err)
-	}
-	if _, err := a.magic.CacheManagedCertificate(ctx, host); err != nil {
-		return fmt.Errorf("load the new certificate: %w", err)
-	}
-	a.cache.Remove([]string{old.Hash()})
-	err := a.issuer.Revoke(ctx, certmagic.CertificateResource{
-		CertificatePEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: old.Leaf.Raw}),
-	}, reason)
-	if err != nil {
-		return fmt.Errorf("the certificate has been replaced, but not revoked: %w", err)
-	}
-	return nil
 }

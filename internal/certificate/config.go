@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,8 +84,32 @@ func (p *problems) add(field, problem string) {
 	*p = append(*p, &clerkproxy.ConfigError{Field: field, Problem: problem})
 }
 
-// check loads everything that a Config names. Its error joins all problems.
-func (c Config) check() (files files, acme *settings, warnings []string, err error) {
+// Check reports what is wrong, as [New] does, and leaves nothing behind: a storage
+// that is not there yet is not made.
+func (c Config) Check() error {
+	_, _, _, err := c.check(false)
+	return err
+}
+
+// Lacking are those of some hosts that there is going to be no certificate for. A
+// host may be a wildcard, for which a certificate with that wildcard is one. The
+// Config has to be good.
+func (c Config) Lacking(hosts []string) (lacking []string) {
+	files, acme, _, err := c.check(false)
+	if err != nil {
+		return nil
+	}
+	for _, host := range hosts {
+		if !files.cover(host) && (acme == nil || !slices.Contains(acme.names, strings.ToLower(host))) {
+			lacking = append(lacking, host)
+		}
+	}
+	return lacking
+}
+
+// check loads everything that a Config names, and makes the storage if it is told
+// to. Its error joins all problems.
+func (c Config) check(makeStorage bool) (files files, acme *settings, warnings []string, err error) {
 	var found problems
 	if len(c.Files) == 0 && c.ACME == nil {
 		found.add("Files", "there is no certificate: give a certificate and its key, or use ACME")
@@ -95,7 +120,7 @@ func (c Config) check() (files files, acme *settings, warnings []string, err err
 	}
 	if c.ACME != nil {
 		var warns []string
-		acme, warns = c.ACME.check(&found)
+		acme, warns = c.ACME.check(makeStorage, &found)
 		warnings = append(warnings, warns...)
 	}
 	return files, acme, warnings, errors.Join(found...)
@@ -108,6 +133,11 @@ func DefaultStorage() string {
 
 // readFile reads a small file, and reports whether every user may.
 func readFile(name string) (content []byte, shared bool, err error) {
+	// What is looked at again and again has to be there again and again. A pipe,
+	// besides, could keep whoever opens it waiting.
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, false, fmt.Errorf("%s is a pipe or a device, which can be read but once; write it to a file", name)
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, false, fmt.Errorf("%s cannot be read: %w", name, bare(err))

@@ -18,7 +18,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -74,18 +73,36 @@ func New(c Config, log *slog.Logger) (*Manager, error) {
 // error, none. Connections stay, and those to come can resume their sessions.
 // What is kept is read anew, and what has never been issued is tried at once.
 func (m *Manager) Reload(c Config) error {
-	files, acme, warnings, err := c.check()
+	use, err := m.Prepare(c)
+	if err == nil {
+		use()
+	}
+	return err
+}
+
+// Prepare is Reload in two steps: nothing changes before the function that it
+// returns is called, which cannot fail.
+func (m *Manager) Prepare(c Config) (use func(), err error) {
+	files, acme, warnings, err := c.check(true)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, warning := range warnings {
-		m.log.Warn(warning)
-	}
-	m.changing.Lock()
-	defer m.changing.Unlock()
-	m.put(files, acme)
-	m.tellRun()
-	return nil
+	return func() {
+		for _, warning := range warnings {
+			m.log.Warn(warning)
+		}
+		m.changing.Lock()
+		defer m.changing.Unlock()
+		m.put(files, acme)
+		m.tellRun()
+	}, nil
+}
+
+// Has reports whether there is a certificate with the name of a host, or is to
+// be.
+func (m *Manager) Has(host string) bool {
+	s := m.state.Load()
+	return s.files.cover(host) || slices.Contains(s.hosts, strings.ToLower(host))
 }
 
 // refresh puts changed files in force.
@@ -127,7 +144,8 @@ func (m *Manager) tellRun() {
 	}
 }
 
-// Run looks for changed files, and obtains and renews certificates, until ctx is
+// Run looks for changed files and for what others that share the storage have had
+// issued, and obtains and renews certificates, until ctx is
 // done. It returns once what it has started has ended, and is called once. The
 // server must answer already: an authority asks it who it is.
 func (m *Manager) Run(ctx context.Context) {
@@ -163,7 +181,7 @@ func (m *Manager) issue(ctx context.Context) {
 	if s := m.state.Load(); len(s.hosts) > 0 {
 		a := newAuthority(s.acme, s.hosts, m.log)
 		m.authority.Store(a)
-		authorityRuns.Go(func() { a.run(ctx) })
+		authorityRuns.Go(func() { a.run(ctx, m.poll) })
 	}
 	select {
 	case <-ctx.Done():
@@ -171,17 +189,4 @@ func (m *Manager) issue(ctx context.Context) {
 	}
 	stop()
 	authorityRuns.Wait()
-}
-
-// Revoke has the authority revoke the certificate that it issued for a host, with
-// a reason of RFC 5280 §5.3.1, such as 1 for a key that somebody else has got.
-// First it has another one issued, with another key, so the host is never
-// without. It takes part in what [Manager.Run] does, and tries until ctx is done.
-func (m *Manager) Revoke(ctx context.Context, host string, reason int) error {
-	host = strings.ToLower(host)
-	a := m.authority.Load()
-	if a == nil || !slices.Contains(m.state.Load().hosts, host) {
-		return fmt.Errorf("%s has no certificate by ACME", host)
-	}
-	return a.replace(ctx, host, reason)
 }

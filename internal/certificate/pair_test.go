@@ -146,6 +146,13 @@ func TestFilesThatCanBeUsed(t *testing.T) {
 	})
 }
 
+func TestADeviceIsNoFile(t *testing.T) {
+	_, err := New(Config{Files: []Pair{{Cert: "/dev/null", Key: "/dev/null"}}}, slog.New(slog.DiscardHandler))
+	if err == nil || strings.Count(err.Error(), "/dev/null is a pipe or a device, which can be read but once; write it to a file") != 2 {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAPairLacksAFile(t *testing.T) {
 	p := issue(t, nil, names("app.dev")).put(t, newFiles(t))
 	for want, pair := range map[string]Pair{

@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/mail"
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -31,12 +34,13 @@ type settings struct {
 	roots         *x509.CertPool
 	binding       *acme.EAB
 	storage       certmagic.Storage
+	storageDir    string // where it is
 	http01        bool
 	tlsALPN01     bool
 	interval      time.Duration
 }
 
-func (a *ACME) check(found *problems) (*settings, []string) {
+func (a *ACME) check(makeStorage bool, found *problems) (*settings, []string) {
 	s := &settings{
 		email:     a.Email,
 		http01:    !a.NoHTTP01,
@@ -60,7 +64,7 @@ func (a *ACME) check(found *problems) (*settings, []string) {
 		found.add("ACME.CheckInterval", "is negative; leave it out for 10 minutes")
 	}
 	warnings := s.checkBinding(a, found)
-	return s, append(warnings, s.checkStorage(cmp.Or(a.Storage, DefaultStorage()), found)...)
+	return s, append(warnings, s.checkStorage(cmp.Or(a.Storage, DefaultStorage()), makeStorage, found)...)
 }
 
 func (s *settings) checkDirectory(directory string, found *problems) {
@@ -150,12 +154,19 @@ func (s *settings) checkBinding(a *ACME, found *problems) (warnings []string) {
 	return warnings
 }
 
-// checkStorage makes the directory and writes to it once: a certificate that was
-// issued and cannot be kept counts against the authority's limits.
-func (s *settings) checkStorage(directory string, found *problems) (warnings []string) {
-	s.storage = &certmagic.FileStorage{Path: directory}
+// checkStorage makes the directory, if it is told to, and writes to it once: a
+// certificate that was issued and cannot be kept counts against the authority's
+// limits. One that is not to be made yet has to be possible to make.
+func (s *settings) checkStorage(directory string, make bool, found *problems) (warnings []string) {
+	s.storage, s.storageDir = &certmagic.FileStorage{Path: directory}, directory
 	fail := func(did string, err error) {
 		found.add("ACME.Storage", fmt.Sprintf("%s cannot be %s: %v; give this program's user the directory, or name another", directory, did, bare(err)))
+	}
+	if _, err := os.Stat(directory); errors.Is(err, fs.ErrNotExist) && !make {
+		if err := canMake(directory); err != nil {
+			fail("made", err)
+		}
+		return nil
 	}
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		fail("made", err)
@@ -172,6 +183,22 @@ func (s *settings) checkStorage(directory string, found *problems) (warnings []s
 		warnings = append(warnings, directory+" can be written to by every user of this machine, who can put in keys of theirs; chmod 700 it")
 	}
 	return warnings
+}
+
+// canMake makes a directory, and removes it again, where the one would be that is
+// to be made.
+func canMake(directory string) error {
+	for {
+		parent := filepath.Dir(directory)
+		probe, err := os.MkdirTemp(parent, ".probe-*")
+		if err == nil {
+			return os.Remove(probe)
+		}
+		if !errors.Is(err, fs.ErrNotExist) || parent == directory {
+			return err
+		}
+		directory = parent
+	}
 }
 
 func isLoopback(host string) bool {

@@ -1,0 +1,39 @@
+package certificate
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// follow takes over what others have had issued, until ctx is done.
+func (a *authority) follow(ctx context.Context, poll time.Duration) {
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			a.takeOver(ctx)
+		}
+	}
+}
+
+// takeOver loads what others that share the storage have had issued in place of
+// what is in force.
+func (a *authority) takeOver(ctx context.Context) {
+	for _, host := range a.hosts {
+		former, stored := a.newest(host), a.stored(host)
+		if former == nil || stored == nil || stored.Leaf.Equal(former.Leaf) || stored.Leaf.NotBefore.Before(former.Leaf.NotBefore) {
+			continue
+		}
+		cert, err := a.magic.CacheManagedCertificate(ctx, host)
+		if err != nil || cert.Hash() == former.Hash() {
+			continue // another look will follow
+		}
+		a.cache.Remove([]string{former.Hash()})
+		a.log.Info("certificate loaded", slog.String("host", host), slog.Time("not_after", cert.Leaf.NotAfter),
+			slog.String("because", "it has been replaced in the storage"))
+	}
+}
