@@ -103,13 +103,13 @@ func (s sight) doubt() finding {
 			"run this check from outside of the proxy's network; if it warns there too: "+s.advice)
 	case slices.Contains(s.proxies, s.told):
 		return warn("Clerk was told "+told+", an address of the proxy itself. It is right only if this machine goes out by the same address, behind the same router",
-			"compare it with the address from which the world sees this machine, and give that one; if they differ: "+s.advice)
+			"compare it with the address from which the world sees this machine, and give that one (--address); if they differ: "+s.advice)
 	case s.public.IsValid():
 		return warn("Clerk was told "+told+", while another connection of this machine comes from "+s.public.String()+". Both may be this machine's, where a carrier uses several",
 			"compare the first with what a page that shows your address says; if it is another's: "+s.advice)
 	}
 	return warn("Clerk was told "+told+". This machine is behind address translation, so nobody here can tell whether that is its address",
-		"compare it with the address from which the world sees this machine, and give that one; if they differ: "+s.advice)
+		"compare it with the address from which the world sees this machine, and give that one (--address); if they differ: "+s.advice)
 }
 
 // whose says of a wrong address whose it is, where that is known.

@@ -174,3 +174,33 @@ func TestAnEgressProxyIsNotTakenForTheProxy(t *testing.T) {
 		t.Errorf("%+v, asked %v", f, asked)
 	}
 }
+
+// One that does not let this machine out says nothing of the proxy.
+func TestAnEgressProxyThatIsShut(t *testing.T) {
+	shut := httptest.NewServer(http.NotFoundHandler())
+	r, err := http.NewRequest(http.MethodGet, shut.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut.Close()
+	clerk := httptest.NewServer(http.NotFoundHandler())
+	defer clerk.Close()
+	for _, reachable := range []bool{false, true} {
+		c, err := newChecker(Config{ProxyURL: "https://app.dev/__clerk", FrontendAPIURL: clerk.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.proxy.transport.Proxy = http.ProxyURL(r.URL)
+		if !reachable {
+			c.clerk.transport.Proxy = c.proxy.transport.Proxy
+		}
+		f := c.path(t.Context())
+		if f.status != Fail || !strings.Contains(f.advice, "HTTPS_PROXY") {
+			t.Errorf("got %+v", f)
+		}
+		if offline := c.offline != nil; offline == reachable {
+			t.Errorf("Clerk reachable is %v, and there is no network: %v", reachable, c.offline)
+		}
+		c.close()
+	}
+}

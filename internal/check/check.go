@@ -18,6 +18,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/printable"
 )
 
 // Status is how a step ended.
@@ -211,5 +213,5 @@ func (c *checker) shown(text string) string {
 		text = strings.ReplaceAll(text, c.SecretKey, "sk_…")
 	}
 	text = secretKeys.ReplaceAllString(text, "sk_${1}_…")
-	return printable(text)
+	return printable.Line(text)
 }

@@ -81,6 +81,18 @@ func TestStepsAreAnnouncedInOrder(t *testing.T) {
 	}
 }
 
+// Programs know steps by their names, which the guide promises to keep.
+func TestStepsKeepTheirNames(t *testing.T) {
+	var names []string
+	for _, s := range new(checker).steps() {
+		names = append(names, s.name)
+	}
+	const want = "keys name connection certificate path domain health address spoofing environment cookies posts redirects clerkjs caching secrecy acceptance latency"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestAReportIsJSON(t *testing.T) {
 	r := Report{ProxyURL: "https://app.dev/__clerk", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	r.add(Step{"keys", OK, "fine", ""})

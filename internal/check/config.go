@@ -104,13 +104,13 @@ func newChecker(config Config) (*checker, error) {
 	}
 	inst, _ := instance.ParsePublishableKey(config.PublishableKey)
 	frontendAPI := cmp.Or(strings.TrimRight(config.FrontendAPIURL, "/"), inst.FrontendAPIURL())
-	if problem := apiProblem(frontendAPI); problem != "" {
-		bad("FrontendAPIURL", problem+"; write an origin such as https://frontend-api.clerk.dev, or leave it out")
+	if problem := forwarded.APIURLProblem(frontendAPI, "https://frontend-api.clerk.dev"); problem != "" {
+		bad("FrontendAPIURL", problem)
 	}
 	// Clerk's Go SDK has the version in the URL, other SDKs do not.
 	backendAPI := cmp.Or(strings.TrimSuffix(strings.TrimRight(config.BackendAPIURL, "/"), "/v1"), defaultBackendAPI)
-	if problem := apiProblem(backendAPI); problem != "" {
-		bad("BackendAPIURL", problem+"; write an origin such as https://api.clerk.com, or leave it out")
+	if problem := forwarded.APIURLProblem(backendAPI, defaultBackendAPI); problem != "" {
+		bad("BackendAPIURL", problem)
 	}
 	if id := config.DomainID; id != "" && (!strings.HasPrefix(id, "dmn_") || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c >= 0x7f })) {
 		bad("DomainID", "is not the id of a domain; it begins with dmn_")
@@ -142,19 +142,6 @@ func newChecker(config Config) (*checker, error) {
 	c.backend = newClient(backendAPI, config.ClerkRootCAs, c.timeout)
 	c.backend.header = map[string]string{"Authorization": "Bearer " + c.secret, "Clerk-API-Version": apiVersion}
 	return c, nil
-}
-
-// apiProblem says why a URL is not one that the secret key can be sent to. It
-// does not quote the URL, which may hold a password.
-func apiProblem(s string) string {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.ContainsAny(s, "?#"):
-		return "is not an absolute http or https URL without credentials, query or fragment"
-	case u.Scheme == "http" && !forwarded.IsLoopback(u.Hostname()):
-		return "is plain http to another machine, where the secret key would travel in the clear"
-	}
-	return ""
 }
 
 func (c *checker) close() {

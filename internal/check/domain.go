@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
+	"github.com/clerkproxy/clerkproxy/internal/printable"
 )
 
 // A clerkDomain is one of the instance's domains, as the Backend API lists it.
@@ -48,7 +49,7 @@ func (c *checker) domain(ctx context.Context) finding {
 	if d == nil {
 		return c.noDomain(list.Data)
 	}
-	c.report.DomainID, c.domainURL = d.ID, new(string)
+	c.report.DomainID, c.domainURL = printable.Line(d.ID), new(string)
 	if d.ProxyURL != nil {
 		c.domainURL = d.ProxyURL
 	}

@@ -17,7 +17,12 @@ import (
 func (c *checker) path(ctx context.Context) finding {
 	a, err := c.proxy.get(ctx, "/v1/environment", nil)
 	if err != nil {
-		return transportProblem(err)
+		f := transportProblem(err)
+		if c.proxy.egress() {
+			c.offline = c.noNetwork(ctx, err)
+			f.advice = "look whether the proxy that HTTPS_PROXY names lets this machine reach " + c.target.Host + "; if it does: " + f.advice
+		}
+		return f
 	}
 	c.first = a
 	switch {
@@ -198,9 +203,12 @@ func (a *answer) front() string {
 
 var title = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
 
+// maxHead is how far into a page its title is looked for.
+const maxHead = 64 << 10
+
 // page is a page as its developer knows it.
 func (a *answer) page() string {
-	found := title.FindSubmatch(a.plain)
+	found := title.FindSubmatch(a.plain[:min(len(a.plain), maxHead)])
 	if found == nil || len(bytes.TrimSpace(found[1])) == 0 {
 		return "a page of the application"
 	}

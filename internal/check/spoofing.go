@@ -57,7 +57,7 @@ func (c *checker) judgeSpoofing(won []string) finding {
 	}
 	headers := listed(won)
 	if c.maybeTrusted() && !c.Stranger {
-		return skip("an address invented in " + headers + " is believed. The proxy may be right to believe this machine, which comes from a loopback or private address as a proxy in front would: run this check from elsewhere, or say that this machine is a stranger to it")
+		return skip("an address invented in " + headers + " is believed. The proxy may be right to believe this machine, which comes from a loopback or private address as a proxy in front would: run this check from elsewhere, or say that this machine is a stranger to it (--stranger)")
 	}
 	advice := "have the proxy read " + headers + " only from what is in front of it, by address (--trusted-proxies; with nginx, set_real_ip_from), or not at all"
 	if len(won) == 1 && won[0] == "X-Forwarded-For" {

@@ -3,7 +3,6 @@ package check
 import (
 	"strconv"
 	"strings"
-	"unicode"
 )
 
 // maxQuote is how much is shown of something that came from outside.
@@ -20,19 +19,6 @@ func cut(s string) string {
 		return string(runes[:maxQuote]) + "…"
 	}
 	return string(runes)
-}
-
-// printable is a text without what a terminal could take for an instruction.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case !unicode.IsGraphic(r):
-			return -1
-		}
-		return r
-	}, s)
 }
 
 // listed is "a", "a and b", "a, b and c".

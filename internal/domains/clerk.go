@@ -41,12 +41,8 @@ type Clerk struct {
 // not quote it: it may hold a password.
 func NewClerk(origin, secretKey string, transport http.RoundTripper) (*Clerk, error) {
 	base := strings.TrimSuffix(strings.TrimRight(cmp.Or(origin, defaultAPI), "/"), "/v1") + "/v1"
-	u, err := url.Parse(base)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.ContainsAny(base, "?#"):
-		return nil, errors.New("is not an absolute http or https URL without credentials, query or fragment; write an origin such as " + defaultAPI + ", or leave it out")
-	case u.Scheme == "http" && !forwarded.IsLoopback(u.Hostname()):
-		return nil, errors.New("is plain http to another machine, where the secret key would travel in the clear; write https")
+	if problem := forwarded.APIURLProblem(base, defaultAPI); problem != "" {
+		return nil, errors.New(problem)
 	}
 	if transport == nil {
 		transport = http.DefaultTransport
@@ -66,6 +62,9 @@ func (c *Clerk) List(ctx context.Context) ([]Domain, error) {
 	}
 	if err := c.call(ctx, clerk.NewAPIRequest(http.MethodGet, "/domains"), &answer); err != nil {
 		return nil, err
+	}
+	if answer.Data == nil {
+		return nil, c.strange()
 	}
 	var domains []Domain
 	for _, each := range answer.Data {
@@ -144,10 +143,16 @@ func (c *Clerk) call(ctx context.Context, request *clerk.APIRequest, answer cler
 		return nil
 	case errors.As(err, &refusal):
 		return refusal
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s ended the connection without an answer; try again", c.url)
 	case errors.As(err, &failed):
 		return fmt.Errorf("asking Clerk's Backend API at %s: %w", c.url, failed.Err)
 	}
-	return fmt.Errorf("%s does not answer as Clerk's Backend API does", c.url)
+	return c.strange()
+}
+
+func (c *Clerk) strange() error {
+	return fmt.Errorf("%s does not answer as Clerk's Backend API does; look at CLERK_API_URL", c.url)
 }
 
 // domainAnswer is the SDK's domain, with what it leaves out of the records.
@@ -165,16 +170,16 @@ func (a *domainAnswer) domain() (Domain, error) {
 		return Domain{}, errors.New("the Backend API answered something that is not a domain")
 	}
 	d := Domain{
-		ID:             printable(a.ID),
-		Name:           printable(a.Name),
+		ID:             shown(a.ID),
+		Name:           shown(a.Name),
 		Satellite:      a.IsSatellite,
-		FrontendAPIURL: printable(a.FrontendAPIURL),
+		FrontendAPIURL: shown(a.FrontendAPIURL),
 	}
 	if a.ProxyURL != nil {
-		d.ProxyURL = printable(*a.ProxyURL)
+		d.ProxyURL = shown(*a.ProxyURL)
 	}
 	for _, record := range a.CNAMETargets {
-		d.CNAMEs = append(d.CNAMEs, CNAME{Host: printable(record.Host), Target: printable(record.Value), Required: record.Required})
+		d.CNAMEs = append(d.CNAMEs, CNAME{Host: shown(record.Host), Target: shown(record.Value), Required: record.Required})
 	}
 	return d, nil
 }
@@ -198,7 +203,7 @@ func (t answers) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, newRefusal(resp.StatusCode, bytes.ReplaceAll(body, []byte(t.secretKey), []byte("sk_…")))
+		return nil, newRefusal(resp.StatusCode, resp.Header, bytes.ReplaceAll(body, []byte(t.secretKey), []byte("sk_…")))
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil

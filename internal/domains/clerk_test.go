@@ -199,6 +199,17 @@ func TestListHasThePrimaryDomainFirst(t *testing.T) {
 }
 
 // The emulator is as strict about null as Clerk: what is left out changes nothing.
+func TestAListThatIsNoneIsNotTakenForAnEmptyOne(t *testing.T) {
+	for _, text := range []string{"null", "{}", `{"data":null}`, `[]`} {
+		b := newBackend()
+		b.between = func(call, func() (*http.Response, error)) (*http.Response, error) { return page(200, text) }
+		domains, err := newTestClerk("", testKey, b).List(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "does not answer as Clerk's Backend API does") {
+			t.Errorf("%s: got %v, %v", text, domains, err)
+		}
+	}
+}
+
 func TestGoingBackToDNSSendsNull(t *testing.T) {
 	const proxyURL = "http://localhost:8080/__clerk"
 	emu, err := emulator.Start(emulator.Config{ProxyURLs: []string{proxyURL}})
@@ -262,6 +273,11 @@ func TestWhatClerkRefusesIsSaidInWordsAndInClerks(t *testing.T) {
 		{"something not allowed", func() (*http.Response, error) { return refuse(403, "forbidden") }, "Clerk does not allow this", true},
 		{"a domain that is gone", func() (*http.Response, error) { return refuse(404, "resource_not_found") }, "Clerk does not know this domain", true},
 		{"too many requests", func() (*http.Response, error) { return refuse(429, "too_many_requests") }, "wait a minute", true},
+		{"too many requests, with a time", func() (*http.Response, error) {
+			resp, err := refuse(429, "too_many_requests")
+			resp.Header = http.Header{"Retry-After": {"30"}}
+			return resp, err
+		}, "wait 30s (", true},
 		{"a code that nobody has heard of", func() (*http.Response, error) { return refuse(409, "new") }, "Clerk refuses (Clerk says new: ", true},
 		{"a fault of Clerk's", func() (*http.Response, error) { return refuse(500, "internal_clerk_error") },
 			"Clerk's Backend API has a fault of its own; try again later (Clerk says internal_clerk_error: ", false},
@@ -271,10 +287,11 @@ func TestWhatClerkRefusesIsSaidInWordsAndInClerks(t *testing.T) {
 		{"another server", func() (*http.Response, error) { return page(404, `{"message":"no such page"}`) }, "not Clerk's Backend API; look at CLERK_API_URL (status 404)", false},
 		{"a page in place of an answer", func() (*http.Response, error) { return page(200, "<html>") }, "does not answer as Clerk's Backend API does", false},
 		{"nothing", func() (*http.Response, error) { return page(200, "{}") }, "something that is not a domain", false},
+		{"the end of the connection", func() (*http.Response, error) { return nil, io.EOF }, "https://api.clerk.com/v1 ended the connection without an answer", false},
 		{"no network", func() (*http.Response, error) { return nil, errNetwork }, "asking Clerk's Backend API at https://api.clerk.com/v1: the network is down", false},
 		{"an answer that echoes the key and plays with the terminal", func() (*http.Response, error) {
 			return answer(400, map[string]any{"errors": []any{map[string]any{"code": "x", "message": "bad key " + testKey + "\x1b[2J\n" + strings.Repeat("a", 1000)}}})
-		}, "Clerk refuses (Clerk says x: bad key sk_… [2J aaa", true},
+		}, "Clerk refuses (Clerk says x: bad key sk_…[2J aaa", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

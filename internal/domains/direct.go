@@ -42,7 +42,7 @@ func (d Direct) Check(ctx context.Context, frontendAPIURL string, enabled bool) 
 	case err != nil:
 		return fmt.Errorf("the answer of %s broke off: %w", asked, err)
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("%s answers %s", asked, strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", newRefusal(resp.StatusCode, body).Code)))
+		return fmt.Errorf("%s answers %s", asked, strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", newRefusal(resp.StatusCode, resp.Header, body).Code)))
 	case !json.Valid(body):
 		return fmt.Errorf("%s answers something that is not Clerk's", asked)
 	}

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
-	"unicode"
+	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
+
+	"github.com/clerkproxy/clerkproxy/internal/printable"
 )
 
 // A Refusal is an answer of the Backend API that is an error.
@@ -18,18 +21,23 @@ type Refusal struct {
 	// Code, Message and TraceID are Clerk's own. They are empty when something
 	// else answered in Clerk's place.
 	Code, Message, TraceID string
+	// RetryAfter is how long Clerk wants to be left alone. Zero: it does not say.
+	RetryAfter time.Duration
 }
 
-func newRefusal(status int, body []byte) *Refusal {
+func newRefusal(status int, header http.Header, body []byte) *Refusal {
 	refusal := &Refusal{Status: status}
+	if seconds, err := strconv.ParseUint(header.Get("Retry-After"), 10, 16); err == nil {
+		refusal.RetryAfter = time.Duration(seconds) * time.Second
+	}
 	var answer clerk.APIErrorResponse
 	if json.Unmarshal(body, &answer) != nil || len(answer.Errors) == 0 {
 		return refusal
 	}
 	first := answer.Errors[0]
-	refusal.Code = printable(first.Code)
-	refusal.Message = printable(cmp.Or(first.LongMessage, first.Message))
-	refusal.TraceID = printable(answer.TraceID)
+	refusal.Code = shown(first.Code)
+	refusal.Message = shown(cmp.Or(first.LongMessage, first.Message))
+	refusal.TraceID = shown(answer.TraceID)
 	return refusal
 }
 
@@ -59,7 +67,11 @@ func (r *Refusal) meaning() string {
 	case r.Status >= 500:
 		return "Clerk's Backend API has a fault of its own; try again later"
 	case r.Status == http.StatusTooManyRequests:
-		return "Clerk has had too many requests of this instance; wait a minute"
+		wait := "a minute"
+		if r.RetryAfter > 0 {
+			wait = r.RetryAfter.String()
+		}
+		return "Clerk has had too many requests of this instance; wait " + wait
 	case r.Code == "":
 		return "what answers is not Clerk's Backend API; look at CLERK_API_URL"
 	case r.Code == "invalid_proxy_configuration":
@@ -79,16 +91,11 @@ func (r *Refusal) meaning() string {
 	}
 }
 
-// printable is text of others that may be shown: a line that does nothing to the
+// shown is text of others that may be shown: a line that does nothing to the
 // terminal, and ends.
-func printable(s string) string {
+func shown(s string) string {
 	const longest = 500
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
+	s = printable.Line(s)
 	if runes := []rune(s); len(runes) > longest {
 		s = string(runes[:longest]) + "…"
 	}

@@ -117,19 +117,28 @@ func (s *Switch) set(ctx context.Context, change Change) (Domain, error) {
 	return changed, nil
 }
 
+var errUnchanged = errors.New("unchanged")
+
 // lookAfter finds out what came of a change that was not answered: the request
-// may have arrived.
+// may have arrived. It looks for as long as a change may take to work: what has
+// lost the answer may lose the next ones too.
 func (s *Switch) lookAfter(ctx context.Context, change Change, failed error) (Domain, error) {
 	before := change.Domain
-	now, err := s.Clerk.current(ctx, before.ID)
+	var now Domain
+	err := s.patiently(ctx, before, func(ctx context.Context, _ Domain) (err error) {
+		if now, err = s.Clerk.current(ctx, before.ID); err == nil && now.ProxyURL == before.ProxyURL {
+			err = errUnchanged // yet: a gateway may have given up on Clerk before Clerk was done
+		}
+		return err
+	})
 	switch {
+	case errors.Is(err, errUnchanged):
+		return Domain{}, errors.Join(failed, fmt.Errorf("%s still uses %s; look again in a minute with: clerk-proxy domains", before.Name, named(now.ProxyURL)))
 	case err != nil:
 		return Domain{}, errors.Join(failed, fmt.Errorf("it is not known whether %s still uses %s or already %s; look with: clerk-proxy domains; to have it as it was, type: %s",
 			before.Name, named(before.ProxyURL), named(change.ProxyURL), command(before)))
 	case now.ProxyURL == change.ProxyURL:
 		return now, nil
-	case now.ProxyURL == before.ProxyURL:
-		return Domain{}, errors.Join(failed, fmt.Errorf("%s still uses %s; look again in a minute with: clerk-proxy domains", before.Name, named(now.ProxyURL)))
 	}
 	return Domain{}, errors.Join(failed, fmt.Errorf("somebody else has changed %s meanwhile, and it uses %s", before.Name, named(now.ProxyURL)))
 }
@@ -138,7 +147,7 @@ func (s *Switch) lookAfter(ctx context.Context, change Change, failed error) (Do
 // run out: a change takes a while to be known everywhere.
 func (s *Switch) patiently(ctx context.Context, d Domain, works func(context.Context, Domain) error) error {
 	until := time.Now().Add(s.Patience)
-	for wait := 250 * time.Millisecond; ; wait *= 2 {
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := works(ctx, d)
 		if err == nil || ctx.Err() != nil || time.Now().Add(wait).After(until) {
 			return err
@@ -159,7 +168,7 @@ func (s *Switch) restore(ctx context.Context, before Domain, ours string) error 
 	s.Tell(fmt.Sprintf("Putting back %s.", named(before.ProxyURL)))
 	ctx, cancel := context.WithTimeout(ctx, restoreTimeout)
 	defer cancel()
-	for wait := time.Second; ; wait *= 2 {
+	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
 		now, err := s.putBack(ctx, before, ours)
 		switch {
 		case err == nil && now.ProxyURL == before.ProxyURL:

@@ -241,6 +241,42 @@ func TestAnUnansweredChange(t *testing.T) {
 	}
 }
 
+// What has lost one answer may lose some more, and a gateway gives up on Clerk
+// before Clerk is done.
+func TestAnUnansweredChangeIsLookedFor(t *testing.T) {
+	tests := []struct {
+		name      string
+		effect    time.Duration // after the change was sent
+		dark      time.Duration // how long nothing is answered from then on
+		has, says string
+	}{
+		{"while the network is down", 0, 5 * time.Second, newProxy, "Done"},
+		{"while it takes effect", 5 * time.Second, 0, newProxy, "Done"},
+		{"no longer than a change may take to work", time.Hour, 0, "", "app.dev still uses DNS"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := newTrial()
+				tr.Patience = 10 * time.Second
+				var sent time.Time
+				tr.backend.between = func(c call, serve func() (*http.Response, error)) (*http.Response, error) {
+					if c.method == http.MethodPatch {
+						sent = time.Now()
+						time.AfterFunc(tt.effect, func() { tr.backend.give("dmn_app", newProxy) })
+						return nil, errNetwork
+					}
+					if !sent.IsZero() && time.Since(sent) < tt.dark {
+						return nil, errNetwork
+					}
+					return serve()
+				}
+				tr.ends(t, tr.Enable(t.Context(), "app.dev", newProxy), tt.has, true, tt.says)
+			})
+		})
+	}
+}
+
 func TestAChangeThatClerkDoesNotMake(t *testing.T) {
 	tr := newTrial()
 	tr.backend.between = func(c call, serve func() (*http.Response, error)) (*http.Response, error) {
