@@ -7,12 +7,15 @@ package admin
 import (
 	"context"
 	"embed"
+	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/check"
@@ -151,12 +154,13 @@ func (s *Server) Run(ctx context.Context, address string) {
 	defer watching.Wait()
 
 	said := ""
-	for ctx.Err() == nil {
+	for try := 1; ctx.Err() == nil; try++ {
 		err := s.serve(ctx, address)
 		if ctx.Err() != nil {
 			return
 		}
-		if why := err.Error(); why != said {
+		// The first time, a predecessor is likely to be just about to let go.
+		if why := err.Error(); try > 1 && why != said {
 			said = why
 			s.config.Logger.Warn("the admin pages cannot be served; it is tried again until they can", slog.String("reason", why))
 		}
@@ -170,7 +174,10 @@ func (s *Server) Run(ctx context.Context, address string) {
 // serve listens and serves until ctx is done or that fails.
 func (s *Server) serve(ctx context.Context, address string) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("the port of %s is in use; stop the program that has it, or choose another port (--admin-listen)", address)
+	case err != nil:
 		return err
 	}
 	srv := &http.Server{

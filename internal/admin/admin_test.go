@@ -370,7 +370,7 @@ func TestRunServesOnceItCanUntilItIsToldToEnd(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); New(c).Run(ctx, address) }()
-	if line := <-said; !strings.Contains(line, "address already in use") {
+	if line := <-said; !strings.Contains(line, "the port of "+address+" is in use") {
 		t.Errorf("it said %s", line)
 	}
 	taken.Close()
@@ -402,6 +402,30 @@ func TestRunServesOnceItCanUntilItIsToldToEnd(t *testing.T) {
 	if _, err := net.Dial("tcp", address); err == nil {
 		t.Error("it still listens")
 	}
+}
+
+// A process that takes over finds the port taken, for a moment: nothing to be
+// warned of at every restart.
+func TestRunTriesOnceBeforeItComplains(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(lines, 16)
+	log := slog.New(slog.NewTextHandler(said, nil))
+	c := Config{Metrics: metrics.New(metrics.Config{}), Health: notServing(), Logger: log}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); New(c).Run(ctx, taken.Addr().String()) }()
+	// What comes after a second has been tried for the second time.
+	time.AfterFunc(listenAgain/2, func() { log.Info("let go"); taken.Close() })
+	for _, want := range []string{"let go", "admin pages"} {
+		if line := <-said; !strings.Contains(line, want) {
+			t.Errorf("it said %s", line)
+		}
+	}
+	stop()
+	<-ended
 }
 
 // lines is a log, a line at a time.

@@ -43,25 +43,27 @@ func (o *overview) of(srv *server.Server, profiles bool, log *slog.Logger) {
 	health := admin.NewHealth(admin.HealthConfig{Serving: srv.Ready, Answers: o.answers, Origins: o.origins})
 	built := buildVersion()
 	o.metrics = metrics.New(metrics.Config{
-		Version:    built.module,
-		Revision:   built.revision,
-		Sites:      o.siteStats,
-		InFlight:   srv.InFlight,
-		Ready:      health.Ready,
-		LastAnswer: health.LastAnswer,
-		Reloads:    o.reloads,
+		Version:      built.module,
+		Revision:     built.revision,
+		Sites:        o.siteStats,
+		Certificates: o.certificates,
+		InFlight:     srv.InFlight,
+		Ready:        health.Ready,
+		LastAnswer:   health.LastAnswer,
+		Reloads:      o.reloads,
 	})
 	o.pages = admin.New(admin.Config{
-		Version:  built.module,
-		Health:   health,
-		Metrics:  o.metrics,
-		InFlight: srv.InFlight,
-		Sites:    o.sites,
-		Reloads:  o.reloads,
-		Events:   &o.events,
-		Check:    o.check,
-		Profiles: profiles,
-		Logger:   log,
+		Version:      built.module,
+		Health:       health,
+		Metrics:      o.metrics,
+		InFlight:     srv.InFlight,
+		Certificates: o.certificates,
+		Sites:        o.sites,
+		Reloads:      o.reloads,
+		Events:       &o.events,
+		Check:        o.check,
+		Profiles:     profiles,
+		Logger:       log,
 	})
 }
 
@@ -114,6 +116,13 @@ func isLive(p *clerkproxy.Proxy) bool {
 func (o *overview) siteStats() (all []metrics.SiteStats) {
 	for _, site := range o.server.Served() {
 		all = append(all, metrics.SiteStats{Name: site.Name, Stats: site.Proxy.Stats()})
+	}
+	return all
+}
+
+func (o *overview) certificates() (all []metrics.Certificate) {
+	for _, info := range o.server.Certificates() {
+		all = append(all, metrics.Certificate{Name: info.Names[0], Issuer: info.Issuer, NotAfter: info.NotAfter, Failure: info.Failure})
 	}
 	return all
 }

@@ -10,18 +10,14 @@ import (
 
 	"github.com/clerkproxy/clerkproxy"
 	"github.com/clerkproxy/clerkproxy/internal/config"
+	"github.com/clerkproxy/clerkproxy/internal/freeport"
 	"github.com/clerkproxy/clerkproxy/internal/server"
 )
 
 // The process that takes over needs the address of the pages before this one has
 // ended.
 func TestThePagesMakeWayForASuccessor(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := freeport.Address(t)
 	log := slog.New(slog.DiscardHandler)
 	srv, err := server.New(server.Config{Logger: log, Sites: []server.Site{liveSite(server.Site{})}})
 	if err != nil {

@@ -45,7 +45,7 @@ and 2 when the proxy could not be asked.`,
 		Example: `  clerk-proxy check https://app.dev/__clerk
   clerk-proxy check https://app.dev/__clerk --secret-key-file key
   clerk-proxy check https://app.dev/__clerk --json | jq '.steps[] | select(.status == "fail")'`,
-		Args: cobra.ArbitraryArgs, // counted by run, which does not repeat them
+		Args: oneProxyURL,
 		RunE: c.run,
 	}
 
@@ -58,6 +58,15 @@ and 2 when the proxy could not be asked.`,
 	c.flags.BoolVar(&c.json, "json", false, "print the report as JSON, once it is complete")
 	fromEnvironment(c.flags, instanceVariables())
 	return cmd
+}
+
+// oneProxyURL does not repeat the arguments, one of which may have been meant as a
+// key.
+func oneProxyURL(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return errors.New("clerk-proxy check takes one proxy URL; keys are not arguments, where other users could read them")
+	}
+	return nil
 }
 
 func (c *checkCommand) run(cmd *cobra.Command, args []string) error {
@@ -97,8 +106,6 @@ func (c *checkCommand) run(cmd *cobra.Command, args []string) error {
 // config is what the argument and the flags say.
 func (c *checkCommand) config(args []string, warn func(string)) (config check.Config, problems []error) {
 	switch {
-	case len(args) > 1:
-		problems = append(problems, errors.New("clerk-proxy check takes one proxy URL; keys are not arguments, where other users could read them"))
 	case len(args) == 1 && c.flags.Changed("proxy-url"):
 		problems = append(problems, problem(c.flags.Lookup("proxy-url"), "is given along with an argument; leave one of them out"))
 	case len(args) == 1:

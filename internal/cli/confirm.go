@@ -17,6 +17,7 @@ var (
 	errDeclined    = errors.New("nothing was changed: the answer was not yes")
 	errInterrupted = notAsked(errors.New("nothing was changed: interrupted"))
 	errUnconfirmed = notAsked(errors.New("nothing was changed: there is no terminal to ask at; say --yes to go ahead without being asked"))
+	errNoAnswer    = notAsked(errors.New("nothing was changed: no answer came; say --yes to go ahead without being asked"))
 )
 
 // askFlags are those of a command that asks before it changes something.
@@ -54,7 +55,7 @@ func (a *askFlags) confirm(ctx context.Context, cmd *cobra.Command, question str
 		switch {
 		case !ok:
 			fmt.Fprintln(cmd.OutOrStdout())
-			return errUnconfirmed
+			return errNoAnswer
 		case !yes(answer):
 			return errDeclined
 		}

@@ -26,8 +26,11 @@ them and runs this command.`,
 		Example: `  clerk-proxy demo
   clerk-proxy demo --satellite
   clerk-proxy demo --listen 127.0.0.1:9000`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := server.CheckAddress(config.Listen); err != nil {
+				return problem(cmd.Flags().Lookup("listen"), err.Error())
+			}
 			if err := forgetClerk(); err != nil {
 				return err
 			}
@@ -35,7 +38,7 @@ them and runs this command.`,
 			return demo.Run(cmd.Context(), config)
 		},
 	}
-	cmd.Flags().StringVar(&config.Listen, "listen", server.DefaultListen, "`address` to listen on")
+	cmd.Flags().StringVar(&config.Listen, "listen", server.DefaultListen, "`host:port` to listen on")
 	cmd.Flags().BoolVar(&config.Satellite, "satellite", false, "run a satellite domain too, on the next port")
 	cmd.Flags().StringVar(&config.NPMDir, "npm", "npm", "`directory` whose node_modules hold Clerk's packages")
 	return cmd

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/clerkproxy/clerkproxy/emulator"
 	"github.com/clerkproxy/clerkproxy/internal/config"
+	"github.com/clerkproxy/clerkproxy/internal/server"
 )
 
 type emulatorCommand struct {
@@ -81,9 +83,17 @@ func (c *emulatorCommand) run(cmd *cobra.Command, _ []string) error {
 	for _, domain := range c.satellites {
 		c.config.Satellites = append(c.config.Satellites, emulator.Satellite{Domain: domain})
 	}
-	for name, file := range map[string]string{"ca-file": c.caFile, "env-file": c.envFile} {
-		if err := checkReplaceable(file); err != nil {
-			problems = append(problems, problem(c.flags.Lookup(name), err.Error()))
+	for _, file := range []struct{ flag, name string }{{"ca-file", c.caFile}, {"env-file", c.envFile}} {
+		if err := checkReplaceable(file.name); err != nil {
+			problems = append(problems, problem(c.flags.Lookup(file.flag), err.Error()))
+		}
+	}
+	if c.caFile != "" && filepath.Clean(c.caFile) == filepath.Clean(c.envFile) {
+		problems = append(problems, problem(c.flags.Lookup("env-file"), "is the file of --ca-file; write another name"))
+	}
+	for _, listen := range []struct{ flag, address string }{{"fapi-listen", c.config.FrontendAPIAddr}, {"bapi-listen", c.config.BackendAPIAddr}} {
+		if err := server.CheckAddress(listen.address); err != nil {
+			problems = append(problems, problem(c.flags.Lookup(listen.flag), err.Error()))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -94,7 +104,10 @@ func (c *emulatorCommand) run(cmd *cobra.Command, _ []string) error {
 	c.config.Logger = log
 	c.config.OnRequest = func(r emulator.Request) { logEmulated(log, r) }
 	clerk, err := emulator.Start(c.config)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w; name other ports with --fapi-listen and --bapi-listen", err)
+	case err != nil:
 		return err
 	}
 	defer clerk.Close()
@@ -140,6 +153,9 @@ func (c *emulatorCommand) writeFiles(clerk *emulator.Server) (remove func(), err
 		}
 		content := marker + "\n" + file.content
 		if err := writeFile(file.name, content, file.mode); err != nil {
+			if path, ok := errors.AsType[*fs.PathError](err); ok {
+				err = path.Err // it names a file that is there for a moment
+			}
 			return remove, fmt.Errorf("write %s: %w", file.name, err)
 		}
 		written = append(written, func() { removeUnchanged(file.name, content) })
@@ -188,6 +204,9 @@ func (c *emulatorCommand) welcome(clerk *emulator.Server) string {
 	line("Authority", cmp.Or(c.caFile, "say --ca-file FILE to have it written"))
 	for _, u := range c.config.ProxyURLs {
 		line("Proxy", u)
+	}
+	for _, domain := range c.satellites {
+		line("Satellite", domain)
 	}
 	for _, u := range c.config.Users {
 		line("User", u.Email+", password "+u.Password)

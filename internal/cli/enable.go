@@ -83,7 +83,7 @@ func (c *enableCommand) run(cmd *cobra.Command, args []string) error {
 	origin, path, _ := forwarded.ParseProxyURL(c.proxyURL)
 	proxyURL := origin + path
 	s := newSwitch(cmd, clerk, c.ask, c.wait)
-	s.CheckProxy = proxyCheck(config, s.Tell)
+	s.CheckProxy = proxyCheck(config, newProgress(cmd.OutOrStdout()), s.Tell)
 	err := s.Enable(steadily(cmd.Context()), args[0], proxyURL)
 	if err == nil {
 		fmt.Fprintf(cmd.OutOrStdout(), "Your pages must know the proxy too: NEXT_PUBLIC_CLERK_PROXY_URL=%s\n", proxyURL)
@@ -92,12 +92,15 @@ func (c *enableCommand) run(cmd *cobra.Command, args []string) error {
 }
 
 // proxyCheck is the CheckProxy of a [domains.Switch]. It tells what people should
-// know before they decide, and afterwards only what is broken.
-func proxyCheck(config check.Config, tell func(string)) func(context.Context, string, string, bool) ([]string, error) {
+// know before they decide, and afterwards only what is broken. On a terminal it
+// shows the step under way, as a check may take a minute.
+func proxyCheck(config check.Config, shown *progress, tell func(string)) func(context.Context, string, string, bool) ([]string, error) {
 	first := true
+	config.OnStart = func(name string) { shown.clear(); shown.start(name) }
 	return func(ctx context.Context, proxyURL, domainID string, enabled bool) (problems []string, err error) {
 		config.ProxyURL, config.DomainID = proxyURL, domainID
 		report, err := check.Run(ctx, config)
+		shown.clear()
 		if err != nil {
 			return nil, err
 		}
@@ -109,6 +112,7 @@ func proxyCheck(config check.Config, tell func(string)) func(context.Context, st
 			switch {
 			case step.Status == check.Fail:
 				problems = append(problems, text)
+			case step.Name == "domain": // which URL is set is shown, and about to change
 			case step.Status == check.Warn && first:
 				tell("Note: " + text + ".")
 			}

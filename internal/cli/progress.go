@@ -15,7 +15,8 @@ import (
 type progress struct {
 	out      io.Writer
 	terminal bool
-	colour   bool // https://no-color.org
+	colour   bool   // https://no-color.org
+	skipped  string // why the step before was, if it was
 }
 
 func newProgress(out io.Writer) *progress {
@@ -43,8 +44,19 @@ const (
 	lastColumn = 80
 )
 
+// step shows a step. Of those in a row that are skipped for one reason, such as
+// a proxy that cannot be reached, the first stands for all.
 func (p *progress) step(s check.Step) {
 	p.clear()
+	why := ""
+	if s.Status == check.Skipped {
+		why = s.Seen
+	}
+	again := why != "" && why == p.skipped
+	p.skipped = why
+	if again {
+		return
+	}
 	mark := map[check.Status]string{check.OK: "ok", check.Warn: "warn", check.Fail: "FAIL", check.Skipped: "skip"}[s.Status]
 	colour := map[check.Status]string{check.OK: "32", check.Warn: "33", check.Fail: "31", check.Skipped: "2"}[s.Status]
 	fmt.Fprintf(p.out, "  %s  %-*s%s\n", p.in(colour, fmt.Sprintf("%-4s", mark)), textColumn-8, s.Name, p.wrapped(s.Seen))

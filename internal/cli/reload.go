@@ -4,9 +4,11 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -24,14 +26,14 @@ type reloader struct {
 	logTo  *logSwitch
 	stderr io.Writer
 
-	loaded config.Loaded // in force
-	files  *config.Files // that were read last, for better or worse
-	seen   config.Digest // of those files, when they were last looked at
+	loaded config.Loaded  // in force
+	files  *config.Files  // that were read last, for better or worse
+	seen   config.Digests // of those files, when they were last looked at
 }
 
 // run ends with ctx.
 func (r *reloader) run(ctx context.Context, asked <-chan os.Signal) {
-	r.seen = r.files.Digest()
+	r.seen = r.files.Digests()
 	for {
 		var look <-chan time.Time
 		if interval := r.loaded.Config.WatchInterval; interval > 0 {
@@ -41,8 +43,8 @@ func (r *reloader) run(ctx context.Context, asked <-chan os.Signal) {
 		case <-asked:
 			r.reload("SIGHUP")
 		case <-look:
-			if r.changed() {
-				r.reload("a file has changed")
+			if changed := r.changed(); len(changed) > 0 {
+				r.reload("a file has changed", slog.String("file", masked(strings.Join(changed, ", "))))
 			}
 		case <-ctx.Done():
 			return
@@ -50,17 +52,22 @@ func (r *reloader) run(ctx context.Context, asked <-chan os.Signal) {
 	}
 }
 
-// changed reports whether the files are others than those that were read, and are
-// done changing: they are the same at two looks. Half a file can be a good
-// configuration, with half of the sites.
-func (r *reloader) changed() bool {
-	now := r.files.DigestNow()
-	settled := now == r.seen
+// changed are the files that are others than those that were read, and none as long
+// as any goes on changing: they are the same at two looks. Half a file can be a
+// good configuration, with half of the sites.
+func (r *reloader) changed() []string {
+	now := r.files.DigestsNow()
+	settled := maps.Equal(now, r.seen)
 	r.seen = now
-	return settled && now != r.files.Digest()
+	if !settled {
+		return nil
+	}
+	return r.files.Digests().Changed(now)
 }
 
-func (r *reloader) reload(why string) {
+// reload says why it does, with details.
+func (r *reloader) reload(why string, details ...any) {
+	because := append([]any{slog.String("because", why)}, details...)
 	tellSystemd(r.log, daemon.SdNotifyReloading)
 	defer tellSystemd(r.log, daemon.SdNotifyReady)
 	var next config.Loaded
@@ -68,17 +75,21 @@ func (r *reloader) reload(why string) {
 		next, r.files, err = r.source.Load()
 		return next.Server, err
 	})
-	r.seen = r.files.Digest()
+	r.seen = r.files.Digests()
 	if err != nil {
-		for _, problem := range server.Problems(err) {
-			r.log.Error("not reloaded: the former configuration stays in force", slog.String("problem", problem.Error()))
+		for _, problem := range server.Problems(next.Explain(err)) {
+			what := []any{slog.String("problem", masked(problem.Error()))}
+			r.log.Error("not reloaded: the former configuration stays in force", append(what, because...)...)
 		}
 		return
 	}
 	former := r.loaded
 	r.loaded = next
 	r.logTo.set(newLogHandler(next.Config.Log, r.stderr))
-	r.log.Info("reloaded", slog.String("because", why))
+	r.log.Info("reloaded", because...)
+	if next.Config.Admin != former.Config.Admin {
+		r.log.Warn("admin has changed, which takes a restart")
+	}
 	announce(r.log, next, former)
 }
 

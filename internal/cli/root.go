@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/clerkproxy/clerkproxy/internal/printable"
 	"github.com/clerkproxy/clerkproxy/internal/server"
 )
 
@@ -30,7 +31,12 @@ func Main(args []string) int {
 	root := newRootCommand()
 	root.SetArgs(args)
 	began := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		began = true
+		if takesVariables(cmd) && cmd.Flags().Lookup("config") == nil { // or the command knows more of them
+			warnOfVariables(cmd, os.Environ(), nil)
+		}
+	}
 	cmd, err := root.ExecuteContextC(ctx)
 	own, hasOwn := errors.AsType[*statusError](err)
 	switch {
@@ -45,7 +51,7 @@ func Main(args []string) int {
 		printErrors(os.Stderr, err)
 		return exitFailure
 	default:
-		fmt.Fprintf(os.Stderr, "clerk-proxy: %s\nType %s --help for how to use it.\n", strings.TrimSpace(err.Error()), cmd.CommandPath())
+		fmt.Fprintf(os.Stderr, "clerk-proxy: %s\nType %s --help for how to use it.\n", masked(strings.TrimSpace(err.Error())), cmd.CommandPath())
 		return exitUsage
 	}
 }
@@ -107,8 +113,20 @@ application: requests under /__clerk go to Clerk, all others to the application.
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 100 "))
-	root.AddCommand(newServeCommand(), newConfigCommand(), newCheckCommand(), newEnableCommand(), newDisableCommand(), newDomainsCommand(),
-		newDemoCommand(), newEmulatorCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newConfigCommand(), newCheckCommand(), newEnableCommand(), newDisableCommand(), newDomainsCommand(), newRevokeCommand(),
+		newDemoCommand(), newEmulatorCommand(), newHealthcheckCommand(), newVersionCommand(), newManCommand())
+	root.SetFlagErrorFunc(flagError)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		completeFlags(cmd)
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = knownTopic
+		case "completion": // which else takes any shell, and writes its help as the script
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
 }
 
@@ -121,9 +139,10 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// printErrors writes an error's problems, one a line.
+// printErrors writes an error's problems, one a line. They may repeat what others
+// have sent: names in a certificate, for one.
 func printErrors(w io.Writer, err error) {
 	for _, problem := range server.Problems(err) {
-		fmt.Fprintln(w, "clerk-proxy:", strings.ReplaceAll(problem.Error(), "\n", " "))
+		fmt.Fprintln(w, "clerk-proxy:", masked(printable.Line(problem.Error())))
 	}
 }

@@ -3,8 +3,16 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -39,11 +47,13 @@ const (
 //	start NAME clerk-proxy ARGS    runs it until it says that it listens; its address is then $NAME
 //	await NAME REGEXP [VARIABLE]   waits until it has said that; the variable gets the first group
 //	said NAME REGEXP               asserts that it has; ! said, that it has not
-//	signal NAME SIGNAL             sends it TERM, INT or HUP
+//	signal NAME SIGNAL             sends it TERM, INT or HUP; or QUIT, ABRT or SEGV, of which it crashes
 //	ended NAME                     waits for its end with status 0; ! ended, with another
 //	stand-in NAME                  starts an upstream that answers with what it was sent, at $NAME
-//	http [HEADER:VALUE...] URL     prints the answer to a GET
-//	hold URL                       begins a request; returns when a stand-in has it
+//	http [HEADER:VALUE...] URL     prints the answer to a GET; by https it asks for the host of the header
+//	                               Host, and trusts the certificates made here
+//	certificate NAME LIFE HOST...  makes one, in NAME.pem and NAME.key; LIFE is how long it is valid from now on
+//	hold [HEADER:VALUE...] URL     begins a request; returns when a stand-in has it
 //	release                        lets the stand-ins answer it, and prints the answer
 //	source FILE                    sets the variables in a file of KEY=value lines
 //	brittle NAME ADDRESS FAULT     starts what passes everything on to a proxy, at $NAME, until Clerk lets
@@ -67,26 +77,27 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CLERK_PROXY_ADMIN_LISTEN", "off")
 			// What a script starts inside of its process ends with it.
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			s := &script{ctx: ctx, processes: map[string]*process{}, held: make(chan struct{}), release: make(chan struct{}), answer: make(chan string, 1)}
+			s := &script{ctx: ctx, processes: map[string]*process{}, trusted: x509.NewCertPool(), held: make(chan struct{}), release: make(chan struct{}), answer: make(chan string, 1)}
 			env.Defer(func() { cancel(); s.kill() })
 			env.Values[scriptKey{}] = s
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start":    start,
-			"await":    await,
-			"said":     said,
-			"signal":   signalProcess,
-			"ended":    ended,
-			"stand-in": standIn,
-			"http":     httpGet,
-			"hold":     hold,
-			"release":  release,
-			"source":   source,
-			"brittle":  brittle,
-			"hanging":  hanging,
-			"dns":      dns,
-			"tunnel":   tunnel,
+			"start":       start,
+			"await":       await,
+			"said":        said,
+			"signal":      signalProcess,
+			"ended":       ended,
+			"stand-in":    standIn,
+			"http":        httpGet,
+			"certificate": makeCertificate,
+			"hold":        hold,
+			"release":     release,
+			"source":      source,
+			"brittle":     brittle,
+			"hanging":     hanging,
+			"dns":         dns,
+			"tunnel":      tunnel,
 		},
 	})
 }
@@ -95,6 +106,7 @@ func TestScripts(t *testing.T) {
 type script struct {
 	ctx       context.Context
 	processes map[string]*process
+	trusted   *x509.CertPool
 	held      chan struct{} // a stand-in has got a request that it is to hold
 	release   chan struct{} // closed when it may answer
 	answer    chan string
@@ -164,7 +176,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	p := &process{command: exec.Command(args[1], args[2:]...), over: make(chan struct{}), more: make(chan struct{})}
 	p.command.Dir = ts.Getenv("WORK")
-	for _, name := range []string{"PATH", "HOME", "GORACE", "CLERK_PUBLISHABLE_KEY", "CLERK_SECRET_KEY", "CLERK_SECRET_KEY_FILE", "CLERK_PROXY_URL", "CLERK_FAPI_URL", "CLERK_PROXY_FAPI_CA", "CLERK_PROXY_ADMIN_LISTEN", "SHOP_KEY"} {
+	for _, name := range []string{"PATH", "HOME", "GORACE", "GOTRACEBACK", "CLERK_PUBLISHABLE_KEY", "CLERK_SECRET_KEY", "CLERK_SECRET_KEY_FILE", "CLERK_PROXY_URL", "CLERK_FAPI_URL", "CLERK_PROXY_FAPI_CA", "CLERK_PROXY_ADMIN_LISTEN", "CLERK_PROXY_ASSET_CASH", "CLERK_PROXY_PORT", "CLERK_PROXY_SERVICE_HOST", "SHOP_KEY"} {
 		if value := ts.Getenv(name); value != "" {
 			p.command.Env = append(p.command.Env, name+"="+value)
 		}
@@ -208,9 +220,10 @@ func said(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func signalProcess(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP}
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP,
+		"QUIT": syscall.SIGQUIT, "ABRT": syscall.SIGABRT, "SEGV": syscall.SIGSEGV}
 	if neg || len(args) != 2 || signals[args[1]] == 0 {
-		ts.Fatalf("usage: signal NAME TERM|INT|HUP")
+		ts.Fatalf("usage: signal NAME TERM|INT|HUP|QUIT|ABRT|SEGV")
 	}
 	ts.Check(named(ts, args[0]).command.Process.Signal(signals[args[1]]))
 }
@@ -238,11 +251,7 @@ func standIn(ts *testscript.TestScript, neg bool, args []string) {
 	s := of(ts)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/hold") {
-			s.held <- struct{}{}
-			select {
-			case <-s.release:
-			case <-r.Context().Done():
-			}
+			s.keep(r.Context())
 		}
 		w.Header().Set("X-Answered-By", args[0])
 		fmt.Fprintf(w, "%s %s\nHost: %s\n", r.Method, r.RequestURI, r.Host)
@@ -252,19 +261,32 @@ func standIn(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], upstream.URL)
 }
 
+// keep holds a request that a script waits for, until it is released or given up.
+func (s *script) keep(request context.Context) {
+	select {
+	case s.held <- struct{}{}:
+	case <-request.Done(): // or a script that has failed would wait for the stand-in for ever
+		return
+	}
+	select {
+	case <-s.release:
+	case <-request.Done():
+	}
+}
+
 func httpGet(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: http [HEADER:VALUE...] URL")
 	}
 	last := len(args) - 1
-	answer, err := get(of(ts).ctx, args[last], args[:last])
+	answer, err := of(ts).get(args[last], args[:last])
 	ts.Check(err)
 	_, err = io.WriteString(ts.Stdout(), answer)
 	ts.Check(err)
 }
 
-func get(ctx context.Context, url string, headers []string) (string, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (s *script) get(url string, headers []string) (string, error) {
+	r, err := http.NewRequestWithContext(s.ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
@@ -275,7 +297,10 @@ func get(ctx context.Context, url string, headers []string) (string, error) {
 		}
 		r.Header.Add(name, value)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	name, _, _ := strings.Cut(r.Host, ":")
+	transport := &http.Transport{TLSClientConfig: &tls.Config{ServerName: name, RootCAs: s.trusted}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		return "", err
 	}
@@ -285,13 +310,35 @@ func get(ctx context.Context, url string, headers []string) (string, error) {
 	return answer.String(), err
 }
 
+func makeCertificate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: certificate NAME LIFE HOST...")
+	}
+	life, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: args[0]}, DNSNames: args[2:],
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(life),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
+	of(ts).trusted.AppendCertsFromPEM([]byte(ts.ReadFile(args[0] + ".pem")))
+}
+
 func hold(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: hold URL")
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: hold [HEADER:VALUE...] URL")
 	}
 	s := of(ts)
 	go func() {
-		answer, err := get(s.ctx, args[0], nil)
+		last := len(args) - 1
+		answer, err := s.get(args[last], args[:last])
 		if err != nil {
 			answer = "no answer: " + err.Error()
 		}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -41,11 +40,16 @@ goes first. NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY and NEXT_PUBLIC_CLERK_PROXY_URL wo
 too. For several sites, each with hosts, keys and an application of its own,
 write a file and say --config.
 
-It speaks plain HTTP, and listens on this machine only: what does TLS is in front
-of it. In a container, or with a proxy on another machine in front, say --listen
-:8080. Peers with loopback and private addresses are believed about whom they
-forward for; if others than your proxies have such addresses, name your proxies
-with --trusted-proxies.
+It listens on this machine only, and speaks plain HTTP, for something in front of
+it that does TLS. In a container, or with a proxy on another machine in front, say
+--listen :8080. With certificates it does TLS itself, and has HTTP/2: with those in
+files (--tls-cert and --tls-key), or with those that an authority such as Let's
+Encrypt issues (--acme). Then say --listen :443, and --http-listen :80 to redirect
+plain HTTP; --http3 adds HTTP/3.
+
+Peers with loopback and private addresses are believed about whom they forward for;
+if others than your proxies have such addresses, name your proxies with
+--trusted-proxies.
 
 SIGTERM and SIGINT end it once the requests under way have ended; a second one
 ends it at once. SIGHUP, and a change of the files, make it read its configuration
@@ -57,6 +61,8 @@ or when the new process takes them over from the one that runs (--handover).`,
   clerk-proxy serve --listen :8080 --app http://app:3000 --proxy-url https://app.dev/__clerk
   clerk-proxy serve --app http://localhost:3000 --host app.dev \
       --trusted-proxies 127.0.0.1 --client-ip-header CF-Connecting-IP
+  clerk-proxy serve --listen :443 --http-listen :80 --acme --app http://localhost:3000 --host app.dev
+  clerk-proxy serve --listen :443 --tls-cert chain.pem --tls-key key.pem --app http://localhost:3000 --host app.dev
   clerk-proxy serve --config /etc/clerk-proxy.yaml`,
 		Args: noArguments,
 		RunE: c.run,
@@ -65,29 +71,26 @@ or when the new process takes them over from the one that runs (--handover).`,
 	return cmd
 }
 
-// tuneCollector lets more garbage pile up before it is collected, unless GOGC
-// says otherwise: what is in use is a few megabytes, and collecting what a
-// thousand requests leave behind every other moment costs more than keeping it.
-func tuneCollector() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
-}
-
 func (c *serveCommand) run(cmd *cobra.Command, _ []string) error {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP) // before anything else: it would end the process
 	defer signal.Stop(asked)
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go away; people go on signing in
 
-	tuneCollector()
+	defer collectLate()()
+	environ := os.Environ() // before Clerk's variables are dropped from it
 	source, unused, problems := c.settings.source()
 	loaded, files, err := source.Load()
 	if err := errors.Join(append(problems, err, tracing.CheckEnvironment())...); err != nil {
+		warnOfVariables(cmd, environ, loaded.Config.Sites) // they may be why
 		return err
 	}
 	logTo := newLogSwitch(newLogHandler(loaded.Config.Log, cmd.ErrOrStderr()))
 	var seen overview
 	log := slog.New(seen.events.Handler(logTo))
+	for _, warning := range unknownVariables(cmd.Root(), environ, loaded.Config.Sites) {
+		log.Warn(warning)
+	}
 	if len(unused) > 0 {
 		log.Warn(strings.Join(unused, ", ") + " in the environment: not used, as the sites are in " + source.File)
 	}
@@ -101,14 +104,15 @@ func (c *serveCommand) run(cmd *cobra.Command, _ []string) error {
 	defer turn.end()
 	conf := loaded.Server
 	conf.Logger = log
-	conf.Inherited = turn.sockets
-	conf.OnListen = func(addr net.Addr) {
-		log.Info("listening", slog.String("address", addr.String()), slog.String("version", buildVersion().module))
+	conf.Inherited, conf.InheritedDatagrams = turn.sockets, turn.conns
+	conf.OnListen = func(addr net.Addr, serves string) {
+		log.Info("listening", slog.String("address", addr.String()), slog.String("version", buildVersion().module), slog.String("serves", serves))
 	}
 	conf.OnReady = func() {
 		turn.begin(log)
 		tellSystemd(log, daemon.SdNotifyReady)
 	}
+	conf.OnStop = func() { tellSystemd(log, daemon.SdNotifyStopping) }
 	conf.Tracer, err = tracing.FromEnvironment(ctx, buildVersion().module, log)
 	if err != nil {
 		return err
@@ -119,15 +123,16 @@ func (c *serveCommand) run(cmd *cobra.Command, _ []string) error {
 	}
 	srv, err := server.New(conf)
 	if err != nil {
-		return err
+		return loaded.Explain(err)
 	}
 	announce(log, loaded, config.Loaded{})
 	turn.offer = handover.Offer{
 		Sockets:  srv.Listeners,
+		Conns:    srv.Datagrams,
+		Passed:   srv.PassDatagrams,
 		Replaced: func() { end(server.ErrReplaced) },
 		Logger:   log,
 	}
-	defer context.AfterFunc(ctx, func() { tellSystemd(log, daemon.SdNotifyStopping) })()
 	go keepWatchdog(ctx, log) // ends with ctx
 	reloads := reloader{source: source, server: srv, log: log, logTo: logTo, stderr: cmd.ErrOrStderr(), loaded: loaded, files: files}
 	go reloads.run(ctx, asked) // ends with ctx

@@ -16,12 +16,28 @@ type settings struct {
 	file     string
 	handover string
 	config   config.Config // as the flags say, with one site
+
+	certs, keys []string // of config.TLS.Certificates
 }
 
 // keyOfFlag are the keys that flags stand for. Those of sites[0] are not for use
 // with a configuration file, which has sites of its own.
 var keyOfFlag = map[string]string{
 	"listen":             "listen",
+	"http-listen":        "http_listen",
+	"tls-cert":           "tls.certificates",
+	"tls-key":            "tls.certificates",
+	"acme":               "tls.acme.enabled",
+	"acme-host":          "tls.acme.hosts",
+	"acme-email":         "tls.acme.email",
+	"acme-directory":     "tls.acme.directory",
+	"acme-ca":            "tls.acme.ca",
+	"acme-eab-key-id":    "tls.acme.eab_key_id",
+	"acme-eab-key-file":  "tls.acme.eab_key_file",
+	"acme-storage":       "tls.acme.storage",
+	"acme-challenges":    "tls.acme.challenges",
+	"hsts":               "tls.hsts",
+	"http3":              "http3",
 	"app":                "sites[0].app",
 	"proxy-url":          "sites[0].proxy_url",
 	"host":               "sites[0].hosts",
@@ -80,6 +96,21 @@ func (s *settings) add(flags *pflag.FlagSet) {
 	flags.StringVar(&site.SignUpURL, "sign-up-url", "", "`URL` or path of the sign-up page; with --authenticate (default Clerk's account portal)")
 	flags.StringSliceVar(&site.AuthorizedParties, "authorized-parties", nil, "`origins` whose session tokens are accepted, separated by commas; with --authenticate (default all)")
 	flags.StringVar(&site.BackendAPIURL, "api-url", "", "`URL` of the Backend API; with --authenticate (default Clerk's)")
+	flags.StringSliceVar(&s.certs, "tls-cert", nil, "PEM `file` with a certificate and its chain: speak HTTPS at --listen; repeat it for more")
+	flags.StringSliceVar(&s.keys, "tls-key", nil, "PEM `file` with the key of the certificate in the same place")
+	acme := &c.TLS.ACME
+	flags.BoolVar(&acme.Enabled, "acme", false, "have an authority issue the certificates, by ACME; using it means agreeing to its terms")
+	flags.StringSliceVar(&acme.Hosts, "acme-host", nil, "`host` to have a certificate for; repeat it for more (default those of --host)")
+	flags.StringVar(&acme.Email, "acme-email", "", "e-mail `address` that the authority writes to about the account")
+	flags.StringVar(&acme.Directory, "acme-directory", "", "`URL` of the authority's directory, or staging (default Let's Encrypt's)")
+	flags.StringVar(&acme.CA, "acme-ca", "", "PEM `file` with the authorities to trust for that URL (default the system's)")
+	flags.StringVar(&acme.EABKeyID, "acme-eab-key-id", "", "`id` of the key by which the authority knows you (external account binding)")
+	flags.StringVar(&acme.EABKeyFile, "acme-eab-key-file", "", "`file` that holds that key, in base64url")
+	flags.StringVar(&acme.Storage, "acme-storage", "", "`directory` for accounts, keys and certificates (default clerk-proxy in $XDG_DATA_HOME or /var/lib)")
+	flags.StringSliceVar(&acme.Challenges, "acme-challenges", nil, "`challenges` that can work: http-01, tls-alpn-01 or both (default tls-alpn-01, and http-01 with --http-listen)")
+	flags.StringSliceVar(&c.HTTPListen, "http-listen", nil, "`host:port` for plain HTTP, which is redirected to HTTPS; repeat it for more")
+	flags.BoolVar(&c.HTTP3, "http3", false, "speak HTTP/3 as well wherever HTTPS is spoken, over UDP at the same port")
+	flags.DurationVar(&c.TLS.HSTS, "hsts", 0, "how long browsers are to use nothing but HTTPS, such as 8760h (Strict-Transport-Security); 0 to tell them nothing")
 	flags.DurationVar(&site.AppTimeout, "app-timeout", site.AppTimeout, "how long the application may take to begin its answer; 0 for ever")
 	flags.DurationVar(&c.DrainTimeout, "drain-timeout", c.DrainTimeout, "how long requests under way may take to end after a signal")
 	flags.DurationVar(&c.DrainDelay, "drain-delay", 0, "how long to go on accepting connections after a signal, for load balancers that have to notice")
@@ -101,6 +132,7 @@ func (s *settings) add(flags *pflag.FlagSet) {
 // Clerk's variables are about something else: they are unused, and forgotten.
 func (s *settings) source() (source *config.Source, unused []string, problems []error) {
 	problems = readEnvironment(s.flags)
+	s.pairCertificates()
 	source = &config.Source{File: s.file, FlagOf: s.flagOf, Getenv: os.Getenv}
 	if s.file != "" {
 		unused, siteFlags := s.besideFile(source)
@@ -125,6 +157,21 @@ func (s *settings) source() (source *config.Source, unused []string, problems []
 	}
 	source.Flags = s.config
 	return source, nil, problems
+}
+
+// pairCertificates takes together the flags that make a certificate. One that has
+// no counterpart is told by whoever needs both.
+func (s *settings) pairCertificates() {
+	pairs := make([]config.Certificate, max(len(s.certs), len(s.keys)))
+	for i, cert := range s.certs {
+		pairs[i].Cert = cert
+	}
+	for i, key := range s.keys {
+		pairs[i].Key = key
+	}
+	if len(pairs) > 0 {
+		s.config.TLS.Certificates = pairs
+	}
 }
 
 // besideFile tells which flags go before the file, and refuses those that are
@@ -161,6 +208,11 @@ func environmentNow() func(string) string {
 func (s *settings) flagOf(key string) string {
 	if key == "sites[0].secret_key_env" {
 		return "CLERK_SECRET_KEY (or --secret-key-file): "
+	}
+	if isCertificate := strings.HasPrefix(key, "tls.certificates"); isCertificate && strings.HasSuffix(key, ".key") {
+		return called(s.flags.Lookup("tls-key")) + ": "
+	} else if isCertificate {
+		return called(s.flags.Lookup("tls-cert")) + ": "
 	}
 	for flag, k := range keyOfFlag {
 		if k == key {

@@ -27,8 +27,7 @@ func brittle(ts *testscript.TestScript, neg bool, args []string) {
 			case args[2] == "break":
 				resp.StatusCode = http.StatusBadGateway
 			default:
-				s.held <- struct{}{}
-				<-r.Context().Done()
+				s.keep(r.Context())
 			}
 			return nil
 		},

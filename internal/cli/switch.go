@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/clerkproxy/clerkproxy/internal/domains"
+	"github.com/clerkproxy/clerkproxy/internal/printable"
 )
 
 // defaultWait is how long a change of Clerk's may take to be known everywhere. As
@@ -33,7 +34,7 @@ func newSwitch(cmd *cobra.Command, clerk *domains.Clerk, ask askFlags, wait time
 			}
 			return ask.confirm(ctx, cmd, "Change it?")
 		},
-		Tell:     func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) },
+		Tell:     func(line string) { fmt.Fprintln(cmd.OutOrStdout(), printable.Line(line)) },
 		Patience: wait,
 	}
 }

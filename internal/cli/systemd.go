@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -11,18 +12,29 @@ import (
 )
 
 // systemdSockets are those that systemd has passed to this process,
-// sd_listen_fds(3), by what they are called in --listen.
-func systemdSockets() (map[string][]net.Listener, error) {
-	byName, err := activation.ListenersWithNames()
-	if err != nil {
-		return nil, err
+// sd_listen_fds(3), by what they are called in --listen; those for datagrams by what
+// [server.Config] calls them.
+func systemdSockets() (sockets map[string][]net.Listener, conns map[string][]net.Conn) {
+	sockets, conns = map[string][]net.Listener{}, map[string][]net.Conn{}
+	count := map[string]int{}
+	for _, file := range activation.Files(true) {
+		var conn net.Conn
+		listener, err := net.FileListener(file)
+		if err != nil {
+			conn, _ = net.FileConn(file)
+		}
+		_ = file.Close() // what was made of it has descriptors of its own
+		for _, address := range []string{"systemd:" + file.Name(), "systemd"} {
+			switch udp, ok := conn.(*net.UDPConn); {
+			case listener != nil:
+				sockets[address] = append(sockets[address], listener)
+			case ok:
+				conns[fmt.Sprintf("udp %d %s", count[address], address)] = []net.Conn{udp}
+				count[address]++
+			}
+		}
 	}
-	sockets := map[string][]net.Listener{}
-	for name, listeners := range byName {
-		sockets["systemd:"+name] = listeners
-		sockets["systemd"] = append(sockets["systemd"], listeners...)
-	}
-	return sockets, nil
+	return sockets, conns
 }
 
 // tellSystemd tells the service manager how this process is, sd_notify(3), if

@@ -14,6 +14,7 @@ import (
 type turn struct {
 	path    string // empty: nothing is handed over
 	sockets map[string][]net.Listener
+	conns   map[string][]net.Conn // for datagrams
 	former  *handover.Predecessor // nil: there is none
 	offer   handover.Offer
 	open    bool
@@ -21,20 +22,19 @@ type turn struct {
 
 // takeTurn collects the sockets that are there for this process.
 func takeTurn(ctx context.Context, path string, log *slog.Logger) (*turn, error) {
-	sockets, err := systemdSockets()
-	if err != nil {
-		return nil, err
-	}
-	t := &turn{path: path, sockets: sockets}
+	sockets, conns := systemdSockets()
+	t := &turn{path: path, sockets: sockets, conns: conns}
 	if path == "" {
 		return t, nil
 	}
+	var err error
 	if t.former, err = handover.Ask(ctx, path); err != nil {
 		return nil, err
 	}
 	if t.former != nil {
 		log.Info("taking over", slog.String("handover", path))
 		maps.Copy(t.sockets, t.former.Sockets)
+		maps.Copy(t.conns, t.former.Conns)
 	}
 	return t, nil
 }

@@ -20,6 +20,10 @@ func newVersionCommand() *cobra.Command {
 	}
 }
 
+// What make build says with -ldflags -X: nothing in a binary of go build or go
+// install, where Go itself knows.
+var releaseVersion, releaseRevision string
+
 // version says what the running binary was built from.
 type version struct {
 	module   string // v1.2.3, or (devel) when it was not built from a release
@@ -33,7 +37,14 @@ func buildVersion() version {
 	if !ok {
 		info = &debug.BuildInfo{GoVersion: runtime.Version()}
 	}
-	return versionOf(info)
+	v := versionOf(info)
+	if releaseVersion != "" {
+		v.module = releaseVersion
+	}
+	if revision, modified := strings.CutSuffix(releaseRevision, "+dirty"); revision != "" {
+		v.revision, v.modified = revision, modified
+	}
+	return v
 }
 
 func versionOf(info *debug.BuildInfo) version {

@@ -2,10 +2,9 @@ package config
 
 import (
 	"fmt"
-	"net"
-	"strconv"
 
 	"github.com/clerkproxy/clerkproxy/internal/admin"
+	"github.com/clerkproxy/clerkproxy/internal/server"
 )
 
 // Admin says where operators look. It counts at the start only.
@@ -24,11 +23,7 @@ func (a Admin) Problems() []Problem {
 	if !a.On() {
 		return nil
 	}
-	_, port, err := net.SplitHostPort(a.Listen)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
+	if server.CheckAddress(a.Listen) != nil {
 		return []Problem{{Key: "listen", Text: fmt.Sprintf("%q is not an address to listen on; write host:port, or off", a.Listen)}}
 	}
 	return nil

@@ -16,6 +16,12 @@ import (
 type Config struct {
 	// Listen are the addresses to listen on, host:port.
 	Listen []string `yaml:"listen"`
+	// HTTPListen are the addresses at which plain HTTP is redirected to HTTPS.
+	HTTPListen []string `yaml:"http_listen"`
+	// TLS has certificates. With some, HTTPS is spoken at Listen.
+	TLS TLS `yaml:"tls"`
+	// HTTP3 has HTTP/3 spoken wherever HTTPS is, over UDP.
+	HTTP3 bool `yaml:"http3"`
 	// TrustedProxies are the addresses and ranges of the proxies in front, or
 	// none alone. Empty: loopback and private ones.
 	TrustedProxies []string `yaml:"trusted_proxies"`

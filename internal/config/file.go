@@ -37,8 +37,13 @@ func notYAML(err error) Problem {
 	if e.ContextMsg != "" {
 		text += " " + e.ContextMsg
 	}
-	if strings.Contains(text, "anchor") {
+	switch {
+	case strings.Contains(text, "anchor"):
 		text += "; what begins with an asterisk needs quotes, such as \"*.app.dev\""
+	case strings.Contains(text, "cannot start any token"):
+		text += "; indent with blanks, not with tabs, and put what begins with @ or ` in quotes"
+	default:
+		text += "; look at the indentation of this line and the one before, whether quotes and brackets are closed, and put a value with a colon and a blank in it in quotes"
 	}
 	return Problem{Text: text, line: e.Mark.Line}
 }

@@ -34,6 +34,27 @@ type Loaded struct {
 	Server server.Config
 	// Warnings are for an operator to read.
 	Warnings []string
+
+	located func([]Problem) []error
+}
+
+// Explain says of what is found to be wrong only when Server is made use of, such as
+// a directory that cannot be made, where it is configured.
+func (l Loaded) Explain(err error) error {
+	if l.located == nil {
+		return err
+	}
+	var errs []error
+	for _, each := range server.Problems(err) {
+		b := builder{config: &l.Config}
+		b.explain(each)
+		if len(b.problems) > 0 && b.problems[0].Key != "" {
+			errs = append(errs, l.located(b.problems)...)
+			continue
+		}
+		errs = append(errs, each)
+	}
+	return errors.Join(errs...)
 }
 
 // Load reads the configuration, and the files that it names. Its error joins
@@ -41,7 +62,7 @@ type Loaded struct {
 // also when there is an error.
 func (s *Source) Load() (loaded Loaded, files *Files, err error) {
 	files = new(Files)
-	b := builder{config: &loaded.Config, files: files, getenv: s.Getenv}
+	b := builder{config: &loaded.Config, files: files, getenv: s.Getenv, failed: map[string]bool{}}
 	var at lines
 	var misread []Problem
 	if s.File == "" {
@@ -54,9 +75,12 @@ func (s *Source) Load() (loaded Loaded, files *Files, err error) {
 	}
 	loaded.Server = b.server()
 	b.explain(server.Check(loaded.Server))
+	b.watchRejected()
 	if problems := append(misread, others(b.problems, misread)...); len(problems) > 0 {
 		return Loaded{}, files, errors.Join(s.located(problems, at)...)
 	}
+	loaded.located = func(problems []Problem) []error { return s.located(problems, at) }
+	b.warnLacking(loaded.Server.TLS)
 	for _, warning := range s.located(b.warnings, at) {
 		loaded.Warnings = append(loaded.Warnings, warning.Error())
 	}
@@ -110,8 +134,9 @@ func (s *Source) located(problems []Problem, at lines) (errs []error) {
 	}
 	for _, p := range problems {
 		where := fmt.Sprintf("%s:%d: %s: ", s.File, p.line, p.Key)
+		given := slices.ContainsFunc(s.Given, func(key string) bool { return isWithin(p.Key, key) })
 		switch {
-		case s.File == "" || slices.Contains(s.Given, p.Key):
+		case s.File == "" || given:
 			where = s.FlagOf(p.Key)
 		case p.Key == "":
 			where = fmt.Sprintf("%s:%d: ", s.File, p.line)

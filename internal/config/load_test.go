@@ -2,14 +2,19 @@ package config
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -103,7 +108,7 @@ func TestAFileIsReadAsItSays(t *testing.T) {
 	if len(loaded.Warnings) != 0 {
 		t.Errorf("got %q", loaded.Warnings)
 	}
-	if files.Digest() != files.DigestNow() {
+	if !maps.Equal(files.Digests(), files.DigestsNow()) {
 		t.Error("the files have changed by being read")
 	}
 }
@@ -190,12 +195,12 @@ func TestAFileThatIsNotThere(t *testing.T) {
 	if err == nil || err.Error() != source.File+" cannot be read: no such file or directory" {
 		t.Errorf("got %v", err)
 	}
-	if files.Digest() != files.DigestNow() {
+	if !maps.Equal(files.Digests(), files.DigestsNow()) {
 		t.Error("a file that is missing still is a change")
 	}
 }
 
-func TestAChangedFileHasAnotherDigest(t *testing.T) {
+func TestAChangedFileIsNamed(t *testing.T) {
 	// As Kubernetes mounts a secret: the file is a link through a directory
 	// that is a link, and that one is replaced.
 	dir := t.TempDir()
@@ -222,23 +227,65 @@ func TestAChangedFileHasAnotherDigest(t *testing.T) {
 	if _, _, err := files.open(filepath.Join(dir, "key")); err != nil {
 		t.Fatal(err)
 	}
-	before := files.Digest()
-	if files.DigestNow() != before {
-		t.Error("nothing has changed")
+	if _, _, err := files.open(filepath.Join(dir, "one", "key")); err != nil {
+		t.Fatal(err)
+	}
+	before := files.Digests()
+	changed := func() []string { return before.Changed(files.DigestsNow()) }
+	key := []string{filepath.Join(dir, "key")}
+	if got := changed(); got != nil {
+		t.Errorf("nothing has changed: got %q", got)
 	}
 	link("two", "..data")
-	if files.DigestNow() == before {
-		t.Error("another key is no change")
+	if got := changed(); !slices.Equal(got, key) {
+		t.Errorf("another key: got %q", got)
 	}
 	link("one", "..data")
-	if files.DigestNow() != before {
-		t.Error("the first key again is a change")
+	if got := changed(); got != nil {
+		t.Errorf("the first key again: got %q", got)
 	}
 	if err := os.Remove(filepath.Join(dir, "key")); err != nil {
 		t.Fatal(err)
 	}
-	if files.DigestNow() == before {
-		t.Error("a key that is gone is no change")
+	if got := changed(); !slices.Equal(got, key) {
+		t.Errorf("a key that is gone: got %q", got)
+	}
+}
+
+// Whoever starts a server before there is a key in the pipe is not kept waiting
+// for ever, nor is one turned away who is a moment early.
+func TestAPipeIsWaitedFor(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "key")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		content, _, err := new(Files).open(name)
+		if took := time.Since(began); err != nil || len(content) > 0 || took < pipeTimeout || took > 2*pipeTimeout {
+			t.Errorf("got %q, %v after %s", content, err, took)
+		}
+	})
+
+	wrote := make(chan error, 1)
+	go func() { wrote <- os.WriteFile(name, []byte(secretKey), 0) }() // which waits for a reader
+	content, _, err := new(Files).open(name)
+	if err != nil || string(content) != secretKey {
+		t.Errorf("got %q, %v", content, err)
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	_, _, err = readWithin(fmt.Sprintf("/dev/fd/%d", r.Fd()), 10*time.Millisecond)
+	if err == nil || !strings.Contains(err.Error(), "nothing comes out of it") {
+		t.Errorf("a pipe out of which nothing comes: %v", err)
 	}
 }
 
@@ -257,7 +304,7 @@ func TestAPipeIsReadOnce(t *testing.T) {
 	if err != nil || string(content) != secretKey {
 		t.Fatalf("got %q, %v", content, err)
 	}
-	if files.DigestNow() != files.Digest() {
+	if !maps.Equal(files.DigestsNow(), files.Digests()) {
 		t.Error("that it cannot be read again is a change")
 	}
 }
@@ -268,7 +315,7 @@ func TestNearestKeys(t *testing.T) {
 		"lisen": "listen", "Listen": "listen", "host": "hosts", "hots": "hosts", "ap": "", "app_timout": "app_timeout",
 		"fapi_url": "frontend_api_url", "clerk_proxy_url": "proxy_url", "colour": "", "x": "",
 	} {
-		if got := nearest(key, keys); got != want {
+		if got := Nearest(key, keys); got != want {
 			t.Errorf("%s: got %q, want %q", key, got, want)
 		}
 	}
@@ -286,8 +333,9 @@ func TestTheExampleOfTheGuide(t *testing.T) {
 	if !ok {
 		t.Fatal("there is no example")
 	}
-	dir := write(t, map[string]string{"app": secretKey, "other": secretKey, "egress-ca.pem": authority(t)})
-	for _, elsewhere := range []string{"/run/secrets", "/etc/ssl"} {
+	cert, key := certificateAndKey(t)
+	dir := write(t, map[string]string{"app": secretKey, "other": secretKey, "egress-ca.pem": cert, "ca.pem": cert, "shop.pem": cert, "shop.key": key, "eab": "c3dvcmRmaXNo"})
+	for _, elsewhere := range []string{"/run/secrets", "/etc/ssl", "/var/lib"} {
 		example = strings.ReplaceAll(example, elsewhere, dir)
 	}
 	source := Source{File: filepath.Join(write(t, map[string]string{"example.yaml": example}), "example.yaml"), Getenv: func(name string) string {
@@ -297,11 +345,13 @@ func TestTheExampleOfTheGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(loaded.Config.Sites) != 3 || len(loaded.Warnings) != 1 || !strings.Contains(loaded.Warnings[0], "sites[2].hosts: is not set") {
+	// The certificate that stands in for the guide's has other names.
+	if len(loaded.Config.Sites) != 3 || len(loaded.Warnings) != 2 || !strings.Contains(loaded.Warnings[0], "sites[1].hosts: there is no certificate for *.shop.example") ||
+		!strings.Contains(loaded.Warnings[1], "sites[2].hosts: is not set") {
 		t.Errorf("got %d sites, %q", len(loaded.Config.Sites), loaded.Warnings)
 	}
 	// It shows every key that there is.
-	for _, each := range []any{Config{}, Log{}, Site{}} {
+	for _, each := range []any{Config{}, TLS{}, Certificate{}, ACME{}, Log{}, Site{}} {
 		for _, key := range keysOf(reflect.TypeOf(each)) {
 			if key != "allow_development" && !strings.Contains(example, key+":") {
 				t.Errorf("%s is not in the example", key)
@@ -316,4 +366,80 @@ func authority(t *testing.T) string {
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+}
+
+// certificateAndKey are those of a server, in PEM. The names are example.com and
+// 127.0.0.1.
+func certificateAndKey(t *testing.T) (cert, key string) {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	der, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority(t), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+func TestHostsForACME(t *testing.T) {
+	withoutClerk(t)
+	const site = "\n  - {publishable_key: pk_live_Y2xlcmsuYXBwLmRldiQ, secret_key_env: KEY, "
+	tests := []struct {
+		name, acme, sites string
+		want              []string
+		warnings          int
+	}{
+		{"those of the sites", "", site + "hosts: [App.dev, www.app.dev]}" + site + "hosts: shop.dev}", []string{"app.dev", "www.app.dev", "shop.dev"}, 0},
+		{"without ports, once", "", site + "hosts: [app.dev, \"app.dev:8443\"]}", []string{"app.dev"}, 0},
+		{"that of a proxy URL", "", site + "proxy_url: \"https://app.dev/__clerk\"}", []string{"app.dev"}, 0},
+		{"no wildcard and no address", "", site + "hosts: [app.dev, \"*.app.dev\", 192.0.2.1, \"[2001:db8::1]:8443\"]}", []string{"app.dev"}, 1},
+		{"those that are named", ", hosts: www.app.dev", site + "hosts: [app.dev, www.app.dev]}", []string{"www.app.dev"}, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := write(t, map[string]string{"clerk-proxy.yaml": "tls: {acme: {enabled: true, storage: storage" + tt.acme + "}}\nsites:" + tt.sites})
+			source := Source{File: filepath.Join(dir, "clerk-proxy.yaml"), Getenv: environment}
+			loaded, _, err := source.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := loaded.Server.TLS.ACME.Hosts; !slices.Equal(got, tt.want) || len(loaded.Warnings) != tt.warnings {
+				t.Errorf("got %q, %q", got, loaded.Warnings)
+			}
+			if !loaded.Server.TLS.ACME.NoHTTP01 || loaded.Server.TLS.ACME.NoTLSALPN01 {
+				t.Error("without a listener for it, HTTP-01 is tried")
+			}
+		})
+	}
+}
+
+// A certificate that is no good is not in use by anybody who would look whether
+// it is now.
+func TestACertificateThatWasRejectedIsWatched(t *testing.T) {
+	withoutClerk(t)
+	cert, key := certificateAndKey(t)
+	dir := write(t, map[string]string{
+		"clerk-proxy.yaml": "tls: {certificates: [{cert: cert.pem, key: key.pem}]}\nsites: [{hosts: example.com, publishable_key: pk_live_Y2xlcmsuYXBwLmRldiQ, secret_key_env: KEY}]",
+		"cert.pem":         cert,
+	})
+	source := Source{File: filepath.Join(dir, "clerk-proxy.yaml"), Getenv: environment}
+	_, files, err := source.Load()
+	if err == nil || !strings.Contains(err.Error(), "tls.certificates[0].key") {
+		t.Fatalf("got %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "key.pem"), []byte(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if maps.Equal(files.Digests(), files.DigestsNow()) {
+		t.Error("it is not noticed that the key is there now")
+	}
+	if _, files, err = source.Load(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(files.Digests(), files.DigestsNow()) {
+		t.Error("one that is in use is watched twice")
+	}
 }

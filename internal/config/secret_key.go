@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -21,15 +22,22 @@ func ReadSecretKey(name string) (key string, worldReadable bool, err error) {
 	return key, isWorldReadable(mode), err
 }
 
-// parseSecretKey returns the key in a file's content, without the newline that
-// editors put at its end. Its errors do not hold what is in the file.
+// parseSecretKey returns the key in a file's content, without what editors put
+// around it and do not show: a newline, blanks, a byte order mark. Its errors do
+// not hold what is in the file.
 func parseSecretKey(content []byte) (string, error) {
-	key := strings.TrimRight(string(content), "\r\n")
+	key := strings.TrimSpace(strings.TrimPrefix(string(content), "\ufeff"))
 	switch {
 	case len(content) > maxSecretKeyFile:
 		return "", fmt.Errorf("is larger than %d bytes; it should hold the secret key alone", maxSecretKeyFile)
 	case key == "":
-		return "", fmt.Errorf("is empty; it should hold the secret key")
+		return "", errors.New("is empty; it should hold the secret key")
+	case strings.ContainsAny(key, "\r\n"):
+		return "", errors.New("has several lines; it should hold the secret key alone")
+	case strings.ContainsAny(key, `"'`):
+		return "", errors.New("has quotes in it; it should hold the secret key without any")
+	case strings.Contains(key, "="):
+		return "", errors.New("has an equals sign in it; it should hold the secret key alone, not a variable")
 	}
 	return key, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,11 +23,13 @@ type builder struct {
 	files    *Files
 	getenv   func(string) string
 	problems []Problem
+	failed   map[string]bool // the keys of problems
 	warnings []Problem
 }
 
 func (b *builder) fail(key, format string, args ...any) {
 	b.problems = append(b.problems, Problem{Key: key, Text: fmt.Sprintf(format, args...)})
+	b.failed[key] = true
 }
 
 func (b *builder) warn(key, format string, args ...any) {
@@ -40,6 +43,10 @@ func (b *builder) server() server.Config {
 	c := b.config
 	out := server.Config{
 		Listen:         c.Listen,
+		TLS:            b.tls(),
+		HTTPListen:     c.HTTPListen,
+		HSTS:           c.TLS.HSTS,
+		HTTP3:          c.HTTP3,
 		ClientIPHeader: c.ClientIPHeader,
 		DrainDelay:     c.DrainDelay,
 		DrainTimeout:   c.DrainTimeout,
@@ -67,6 +74,9 @@ func (b *builder) server() server.Config {
 	}
 	for _, p := range c.Admin.Problems() {
 		b.fail("admin."+p.Key, "%s", p.Text)
+	}
+	if own := slices.Concat(c.Listen, c.HTTPListen); slices.Contains(own, c.Admin.Listen) && !strings.HasSuffix(c.Admin.Listen, ":0") {
+		b.fail("admin.listen", "is an address that the server itself listens on; choose another port")
 	}
 	for _, p := range c.Log.Problems() {
 		b.fail("log."+p.Key, "%s", p.Text)
@@ -206,6 +216,9 @@ func (b *builder) authentication(i int) *server.Authentication {
 // keyOf are the keys of what the server names in its errors.
 var keyOf = map[string]string{
 	"Listen":         "listen",
+	"HTTPListen":     "http_listen",
+	"HSTS":           "tls.hsts",
+	"HTTP3":          "http3",
 	"Sites":          "sites",
 	"TrustedProxies": "trusted_proxies",
 	"ClientIPHeader": "client_ip_header",
@@ -239,6 +252,8 @@ func (b *builder) explain(err error) {
 			p = Problem{Key: fmt.Sprintf("sites[%d]", of.Site), Text: of.Err.Error()}
 		case isConfig && keyOf[e.Field] != "":
 			p = Problem{Key: keyOf[e.Field], Text: e.Problem}
+		case isConfig && tlsKey(e.Field) != "":
+			p = Problem{Key: tlsKey(e.Field), Text: e.Problem}
 		}
 		b.problems = append(b.problems, p)
 	}
@@ -253,10 +268,5 @@ func (b *builder) secretKeyKey(i int) string {
 }
 
 func (b *builder) secretKeyFailed(i int) bool {
-	for _, p := range b.problems {
-		if p.Key == siteKey(i, "secret_key_file") || p.Key == siteKey(i, "secret_key_env") {
-			return true
-		}
-	}
-	return false
+	return b.failed[siteKey(i, "secret_key_file")] || b.failed[siteKey(i, "secret_key_env")]
 }

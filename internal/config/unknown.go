@@ -11,6 +11,7 @@ import (
 var otherNames = map[string]string{
 	"address":         "listen",
 	"bind":            "listen",
+	"port":            "listen",
 	"domain":          "hosts",
 	"domains":         "hosts",
 	"fapi_ca":         "frontend_api_ca",
@@ -21,6 +22,10 @@ var otherNames = map[string]string{
 	"server_name":     "hosts",
 	"upstream":        "app",
 	"authorized_azps": "authorized_parties",
+	"cert":            "certificates",
+	"certificate":     "certificates",
+	"chain":           "cert",
+	"redirect":        "http_listen",
 }
 
 // unknownKey says what to write instead of a key that a struct does not have.
@@ -33,20 +38,23 @@ func unknownKey(key string, t reflect.Type) string {
 	case "<<":
 		return "merging is not supported; write the keys out"
 	}
-	own, global, site := keysOf(t), keysOf(reflect.TypeFor[Config]()), keysOf(reflect.TypeFor[Site]())
-	switch near := nearest(plain, own); {
+	own, global, site, tls := keysOf(t), keysOf(reflect.TypeFor[Config]()), keysOf(reflect.TypeFor[Site]()), keysOf(reflect.TypeFor[TLS]())
+	switch near := Nearest(plain, own); {
 	case near != "":
 		return fmt.Sprintf("there is no such key; did you mean %s?", near)
-	case t == reflect.TypeFor[Config]() && nearest(plain, site) != "":
-		return fmt.Sprintf("there is no such key here; write %s below sites, for one of them", nearest(plain, site))
-	case nearest(plain, global) != "":
-		return fmt.Sprintf("there is no such key here; write %s at the top, for all sites", nearest(plain, global))
+	case t == reflect.TypeFor[Config]() && Nearest(plain, site) != "":
+		return fmt.Sprintf("there is no such key here; write %s below sites, for one of them", Nearest(plain, site))
+	case t == reflect.TypeFor[Config]() && Nearest(plain, tls) != "":
+		return fmt.Sprintf("there is no such key here; write %s below tls", Nearest(plain, tls))
+	case Nearest(plain, global) != "":
+		return fmt.Sprintf("there is no such key here; write %s at the top, for all sites", Nearest(plain, global))
 	}
 	return "there is no such key; there are " + strings.Join(own, ", ")
 }
 
-// nearest returns the key that was meant, if that can be told.
-func nearest(key string, keys []string) string {
+// Nearest returns the one of the keys that was meant by another one, or nothing if
+// that cannot be told. It knows what keys are called elsewhere.
+func Nearest(key string, keys []string) string {
 	best, closest := "", len(key)/3+1 // a third of it wrong is another word
 	for _, k := range keys {
 		if k == strings.TrimPrefix(key, "clerk_") || k == otherNames[key] {

@@ -70,6 +70,10 @@ func TestParseSecretKey(t *testing.T) {
 	}{
 		{name: "as an editor writes it", content: "sk_live_x\n", key: "sk_live_x"},
 		{name: "as Windows writes it", content: "sk_live_x\r\n", key: "sk_live_x"},
+		{name: "with a byte order mark and blanks", content: "\ufeff sk_live_x \n", key: "sk_live_x"},
+		{name: "two of them", content: "sk_live_x\nsk_live_y\n", problem: "has several lines"},
+		{name: "in quotes", content: `"sk_live_x"`, problem: "has quotes in it"},
+		{name: "as a variable", content: "CLERK_SECRET_KEY=sk_live_x\n", problem: "not a variable"},
 		{name: "without a newline", content: "sk_live_x", key: "sk_live_x"},
 		{name: "of the largest size", content: strings.Repeat("x", maxSecretKeyFile), key: strings.Repeat("x", maxSecretKeyFile)},
 		{name: "too large", content: strings.Repeat("x", maxSecretKeyFile+1), problem: "is larger than 4096 bytes"},

@@ -79,7 +79,7 @@ func Run(ctx context.Context, c Config) error {
 	var servers []*server.Server
 	for i, s := range sites {
 		config := s.server(clerk, requests, log)
-		config.OnListen = func(addr net.Addr) {
+		config.OnListen = func(addr net.Addr, _ string) {
 			addresses[i] = cmp.Or(s.address, address(addr))
 			listening <- struct{}{}
 		}

@@ -203,10 +203,12 @@ func (c *collector) collectCertificates(to sink) {
 	if c.config.Certificates == nil {
 		return
 	}
-	// Of several for one name, as after a renewal, the last to end counts.
+	// Of several for one name, as with two algorithms, the first to end counts:
+	// that is when some clients are refused.
 	ends := map[string]time.Time{}
 	for _, certificate := range c.config.Certificates() {
-		if end, ok := ends[certificate.Name]; certificate.NotAfter.After(end) && (ok || len(ends) < maxCertificates) {
+		end, ok := ends[certificate.Name]
+		if !certificate.NotAfter.IsZero() && (ok && certificate.NotAfter.Before(end) || !ok && len(ends) < maxCertificates) {
 			ends[certificate.Name] = certificate.NotAfter
 		}
 	}

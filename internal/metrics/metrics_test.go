@@ -32,7 +32,8 @@ func everything() *Metrics {
 		Certificates: func() []Certificate {
 			return []Certificate{
 				{Name: "app.dev", NotAfter: time.Unix(2_000_000_000, 0)},
-				{Name: "app.dev", NotAfter: time.Unix(1_900_000_000, 0)}, // the one that was renewed
+				{Name: "app.dev", NotAfter: time.Unix(1_900_000_000, 0)}, // of another algorithm
+				{Name: "app.dev"}, // not issued yet
 			}
 		},
 		InFlight:   func() int { return 4 },
@@ -105,7 +106,7 @@ func TestWhatAScrapeSays(t *testing.T) {
 		`clerk_proxy_asset_cache_bytes{site="app.dev"} 1024`,
 		`clerk_proxy_auth_decisions_total{status="signed_in"} 1`,
 		`clerk_proxy_auth_handshakes_total{reason="session-token-expired"} 1`,
-		`clerk_proxy_certificate_expiry_timestamp_seconds{name="app.dev"} 2e+09`,
+		`clerk_proxy_certificate_expiry_timestamp_seconds{name="app.dev"} 1.9e+09`,
 		`clerk_proxy_config_reloads_total{result="failed"} 1`,
 		`clerk_proxy_config_last_reload_successful 0`,
 		`go_goroutines `,

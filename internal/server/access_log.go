@@ -17,7 +17,7 @@ import (
 const (
 	TargetClerk = "clerk"
 	TargetApp   = "app"
-	TargetNone  = "none" // no site has the host
+	TargetNone  = "none" // no site has the host, or the site no application
 )
 
 // Why a request was cut off, [Access].Aborted.
@@ -96,8 +96,8 @@ func (a *Access) Answered(after time.Duration, id string) {
 }
 
 // accessLog writes a line a request, when it has ended. Several says that there
-// are sites to tell apart.
-func (s *Server) accessLog(policy forwarded.Policy, several bool, next http.Handler) http.Handler {
+// are sites to tell apart; hsts is what browsers are told over TLS.
+func (s *Server) accessLog(policy forwarded.Policy, hsts string, several bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		source := policy.Source(r)
 		access := &Access{
@@ -116,7 +116,13 @@ func (s *Server) accessLog(policy forwarded.Policy, several bool, next http.Hand
 			r, span = s.tracer.Start(r, source.PeerTrusted)
 			access.TraceID = span.TraceID()
 		}
-		response := &response{ResponseWriter: w, ending: &s.ending}
+		response := &response{ResponseWriter: w, ending: &s.ending, last: isChunked(r)}
+		if r.TLS != nil {
+			response.hsts = hsts
+			if now := s.current.Load(); now.config.HTTP3 && r.ProtoMajor < 3 {
+				response.altSvc = now.alternativeFor(r.Host, func(name string) bool { return len(r.Header[name]) > 0 })
+			}
+		}
 		defer func() {
 			panicked := recover()
 			if panicked == nil {

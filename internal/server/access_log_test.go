@@ -25,7 +25,7 @@ func TestAccessLogLine(t *testing.T) {
 	f.get(t, "/__clerk/v1/cli%2Fent?rotating_token_nonce=query-value", http.Header{
 		"Cookie": {"__session=cookie-value"}, "Authorization": {"Bearer bearer-value"}, "X-Forwarded-For": {"192.0.2.7"},
 	})
-	<-f.access
+	await(t, f.access)
 	entries := f.log.entries(t, "request")
 	if len(entries) != 1 {
 		t.Fatalf("got %d lines", len(entries))
@@ -55,7 +55,7 @@ func TestAccessLogLine(t *testing.T) {
 func TestAWarningAndItsAccessLineShareTheRequestID(t *testing.T) {
 	f := start(t, Site{Proxy: clerkproxy.Config{FrontendAPIURL: "http://127.0.0.1:1"}})
 	f.get(t, "/__clerk/v1/client", http.Header{"X-Request-Id": {"from-the-front"}})
-	<-f.access
+	await(t, f.access)
 	for _, message := range []string{"request", "a request to Clerk's Frontend API failed"} {
 		if entries := f.log.entries(t, message); len(entries) != 1 || entries[0]["request_id"] != "from-the-front" {
 			t.Errorf("%s: got %v", message, entries)
@@ -86,7 +86,7 @@ func TestRecordedStatusAndBytes(t *testing.T) {
 			if resp, err := http.Get(f.URL); err == nil {
 				resp.Body.Close()
 			}
-			a := <-f.access
+			a := await(t, f.access)
 			if a.Status != tt.status || a.Aborted != tt.aborted || tt.bytes >= 0 && a.Bytes != tt.bytes {
 				t.Errorf("got status %d, %d bytes, aborted %q", a.Status, a.Bytes, a.Aborted)
 			}
@@ -117,7 +117,7 @@ func TestEarlyHintsPassThroughTheRecorder(t *testing.T) {
 
 func TestAnAbortedHandlerGoesOnAborting(t *testing.T) {
 	s := &Server{log: new(logBook).logger()}
-	h := s.accessLog((&Config{}).policy(), false, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	h := s.accessLog((&Config{}).policy(), "", false, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
 	}))
 	defer func() {
@@ -132,7 +132,7 @@ func TestAnAbortedHandlerGoesOnAborting(t *testing.T) {
 func TestLongPathsAndMethodsAreCut(t *testing.T) {
 	f := start(t, Site{App: http.NotFoundHandler()})
 	exchange(t, f, strings.Repeat("M", 1000)+" /"+strings.Repeat("p", 5000)+" HTTP/1.1\r\nHost: app.dev\r\n\r\n")
-	if a := <-f.access; len(a.Method) > 40 || len(a.Path) > 300 {
+	if a := await(t, f.access); len(a.Method) > 40 || len(a.Path) > 300 {
 		t.Errorf("got a method of %d and a path of %d bytes", len(a.Method), len(a.Path))
 	}
 }
@@ -140,7 +140,7 @@ func TestLongPathsAndMethodsAreCut(t *testing.T) {
 func TestTheLogIsOneLineWhateverThePath(t *testing.T) {
 	f := start(t, Site{App: http.NotFoundHandler()})
 	exchange(t, f, "GET /%0aforged%1b[2J\u2028é HTTP/1.1\r\nHost: app.dev\r\n\r\n")
-	if a := <-f.access; strings.ContainsFunc(a.Path, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+	if a := await(t, f.access); strings.ContainsFunc(a.Path, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
 		t.Errorf("got %q", a.Path)
 	}
 }
@@ -170,7 +170,7 @@ func TestRequestIDs(t *testing.T) {
 				App: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { toApplication = r.Header["X-Request-Id"] }),
 			}, trusting(tt.trusted))
 			f.get(t, "/", http.Header{"X-Request-Id": tt.sent})
-			a := <-f.access
+			a := await(t, f.access)
 			if len(toApplication) != 1 || toApplication[0] != a.RequestID || a.RequestID == "" {
 				t.Errorf("logged %q, the application got %q", a.RequestID, toApplication)
 			}

@@ -34,6 +34,9 @@ func forApp(app http.Handler) http.Handler {
 // notFound answers when there is no application.
 func notFound(path string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if access := accessOf(r.Context()); access != nil {
+			access.Target = TargetNone
+		}
 		plainError(w, http.StatusNotFound, "This server answers under "+path+" only: it has no application to pass other requests to.")
 	})
 }
@@ -56,6 +59,11 @@ func newAppProxy(target *url.URL, transport http.RoundTripper, policy forwarded.
 		// CONNECT is for forward proxies. It has no path to forward.
 		if r.Method == http.MethodConnect {
 			plainError(w, http.StatusMethodNotAllowed, "This server is not a forward proxy.")
+			return
+		}
+		// net/http would have it be a part of the path. [wire.IsTarget] says why not.
+		if strings.Contains(r.RequestURI, "#") {
+			plainError(w, http.StatusBadRequest, "The request's target has a hash sign in it.")
 			return
 		}
 		proxy.ServeHTTP(w, r)

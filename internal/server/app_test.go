@@ -40,9 +40,20 @@ func TestTheApplicationGetsTheRequestTargetAsSent(t *testing.T) {
 			"/?", "/?a=1;b=2", "/?a=%zz", "/?a=b+c%20d", "/?&&==", "/?q=é",
 		} {
 			exchange(t, f, "GET "+sent+" HTTP/1.1\r\nHost: app.dev\r\n\r\n")
-			if got := <-seen; got != base+sent {
+			if got := await(t, seen); got != base+sent {
 				t.Errorf("sent %s to an application at %q: it got %s", sent, base, got)
 			}
+		}
+	}
+}
+
+// The application and what is in front of it might not agree on what it is.
+func TestAHashSignInATargetDoesNotReachTheApplication(t *testing.T) {
+	app := serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("it got %s", r.RequestURI) })
+	f := start(t, Site{AppURL: app})
+	for _, sent := range []string{"/#", "/a#b", "/?a#b", "http://app.dev/a#b"} {
+		if resp := exchange(t, f, "GET "+sent+" HTTP/1.1\r\nHost: app.dev\r\n\r\n"); resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: got %s", sent, resp.Status)
 		}
 	}
 }
@@ -117,7 +128,7 @@ func TestWebSocketsReachTheApplication(t *testing.T) {
 		}
 	}
 	conn.Close()
-	if a := <-f.access; a.Status != http.StatusSwitchingProtocols || a.Path != "/socket" {
+	if a := await(t, f.access); a.Status != http.StatusSwitchingProtocols || a.Path != "/socket" {
 		t.Errorf("got %+v", a)
 	}
 }
@@ -130,7 +141,10 @@ func TestEventsArriveAsTheyHappen(t *testing.T) {
 		for range 3 {
 			io.WriteString(w, "data: tick\n\n")
 			w.(http.Flusher).Flush()
-			<-next
+			select {
+			case <-next:
+			case <-r.Context().Done():
+			}
 		}
 	})})
 	resp, err := http.Get(f.URL)
@@ -159,10 +173,10 @@ func TestAClientThatGoesAwayEndsTheApplicationsWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: app.dev\r\n\r\n")
-	<-began
+	await(t, began)
 	conn.Close()
-	<-ended
-	if a := <-f.access; a.Status != 499 || a.Aborted != AbortedByClient {
+	await(t, ended)
+	if a := await(t, f.access); a.Status != 499 || a.Aborted != AbortedByClient {
 		t.Errorf("got %+v", a)
 	}
 }
@@ -210,7 +224,7 @@ func TestAnApplicationThatDoesNotAnswer(t *testing.T) {
 			if strings.Contains(body, "127.0.0.1") {
 				t.Errorf("the answer names a host: %s", body)
 			}
-			<-f.access
+			await(t, f.access)
 			if len(f.log.entries(t, "a request to the application failed")) != 1 {
 				t.Errorf("not logged: %s", f.log)
 			}
@@ -235,7 +249,7 @@ func TestAnAnswerCutShortIsNotTakenForAWholeOne(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); err == nil {
 		t.Errorf("got %q as if it were all", body)
 	}
-	if a := <-f.access; a.Status != http.StatusOK || a.Aborted != AbortedByUpstream {
+	if a := await(t, f.access); a.Status != http.StatusOK || a.Aborted != AbortedByUpstream {
 		t.Errorf("got %+v", a)
 	}
 }

@@ -81,10 +81,10 @@ func TestTheApplicationIsToldWhoIsSignedIn(t *testing.T) {
 	}
 
 	open()
-	if got := identityOf(<-seen); !maps.Equal(got, map[string]string{"X-Clerk-Signed-In": "false"}) {
+	if got := identityOf(await(t, seen)); !maps.Equal(got, map[string]string{"X-Clerk-Signed-In": "false"}) {
 		t.Errorf("a stranger: %v", got)
 	}
-	if a := <-f.access; a.AuthStatus != "signed-out" || a.AuthReason != "session-token-and-uat-missing" {
+	if a := await(t, f.access); a.AuthStatus != "signed-out" || a.AuthReason != "session-token-and-uat-missing" {
 		t.Errorf("a stranger: %+v", a)
 	}
 
@@ -108,7 +108,7 @@ func TestTheApplicationIsToldWhoIsSignedIn(t *testing.T) {
 	}
 	drain(resp)
 	for range 2 {
-		if a := <-f.access; a.Target != TargetClerk || a.AuthStatus != "" || a.Status != http.StatusOK {
+		if a := await(t, f.access); a.Target != TargetClerk || a.AuthStatus != "" || a.Status != http.StatusOK {
 			t.Errorf("signing in: %+v", a)
 		}
 	}
@@ -119,16 +119,16 @@ func TestTheApplicationIsToldWhoIsSignedIn(t *testing.T) {
 		"X-Clerk-Org-Id": "org_acme", "X-Clerk-Org-Slug": "acme", "X-Clerk-Org-Role": "org:admin",
 		"X-Clerk-Org-Permissions": "org:invoices:create,org:invoices:read",
 	}
-	if got := identityOf(<-seen); !maps.Equal(got, want) {
+	if got := identityOf(await(t, seen)); !maps.Equal(got, want) {
 		t.Errorf("a person: got %v, want %v", got, want)
 	}
-	if a := <-f.access; a.AuthStatus != "handshake" || a.AuthReason != "client-uat-but-no-session-token" || a.Status != http.StatusTemporaryRedirect {
+	if a := await(t, f.access); a.AuthStatus != "handshake" || a.AuthReason != "client-uat-but-no-session-token" || a.Status != http.StatusTemporaryRedirect {
 		t.Errorf("the handshake: %+v", a)
 	}
-	if a := <-f.access; a.Target != TargetClerk {
+	if a := await(t, f.access); a.Target != TargetClerk {
 		t.Errorf("the handshake at Clerk: %+v", a)
 	}
-	if a := <-f.access; a.AuthStatus != "signed-in" || a.AuthReason != "" {
+	if a := await(t, f.access); a.AuthStatus != "signed-in" || a.AuthReason != "" {
 		t.Errorf("after the handshake: %+v", a)
 	}
 	f.Close() // the line is written after the record is handed out
@@ -171,11 +171,11 @@ func TestNobodyElseSaysWhoIsSignedIn(t *testing.T) {
 	for _, attempt := range attempts {
 		request := "GET / HTTP/1.1\r\nHost: app.dev\r\n" + attempt + "\r\n\r\n"
 		exchange(t, without, request)
-		if got := identityOf(<-seenWithout); len(got) != 0 {
+		if got := identityOf(await(t, seenWithout)); len(got) != 0 {
 			t.Errorf("%q without authentication: the application is told %v", attempt, got)
 		}
 		exchange(t, with, request)
-		header := <-seenWith
+		header := await(t, seenWith)
 		if got := identityOf(header); !maps.Equal(got, map[string]string{"X-Clerk-Signed-In": "false"}) {
 			t.Errorf("%q with authentication: the application is told %v", attempt, got)
 		}
@@ -214,7 +214,7 @@ func TestTheConnectionHeaderIsSettled(t *testing.T) {
 	} {
 		resp := exchange(t, f, "GET / HTTP/1.1\r\nHost: app.dev\r\nConnection: "+tt.connection+"\r\nUpgrade: websocket\r\nX-Hop: 1\r\nX-Stays: 1\r\n\r\n")
 		_, _ = io.Copy(io.Discard, bufio.NewReader(resp.Body))
-		if h := <-got; !slices.Equal(h["Connection"], tt.want) || h["X-Hop"] != nil || h["X-Stays"] == nil {
+		if h := await(t, got); !slices.Equal(h["Connection"], tt.want) || h["X-Hop"] != nil || h["X-Stays"] == nil {
 			t.Errorf("%q: got %v", tt.connection, h)
 		}
 	}

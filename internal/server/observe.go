@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/clerkproxy/clerkproxy"
+	"github.com/clerkproxy/clerkproxy/internal/certificate"
 	"github.com/clerkproxy/clerkproxy/internal/metrics"
 	"github.com/clerkproxy/clerkproxy/internal/tracing"
 )
@@ -51,6 +52,14 @@ func (a *Access) route() string {
 
 // InFlight is how many requests are under way, WebSockets among them.
 func (s *Server) InFlight() int { return s.inFlight.now() }
+
+// Certificates describes the certificates that the server has, or is to have.
+func (s *Server) Certificates() []certificate.Info {
+	if manager := s.current.Load().security.certificates; manager != nil {
+		return manager.Certificates()
+	}
+	return nil
+}
 
 // A Served is a site that is served now.
 type Served struct {

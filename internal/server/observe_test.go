@@ -47,7 +47,7 @@ func TestKindsOfRequests(t *testing.T) {
 		}
 		r.Host = tt.host
 		do(t, r)
-		access := <-f.access
+		access := await(t, f.access)
 		if got := access.Kind().String(); got != tt.kind {
 			t.Errorf("%s %s%s is %s, want %s", tt.method, tt.host, tt.path, got, tt.kind)
 		}
@@ -120,15 +120,15 @@ func TestTracesFromTheProxyInFrontToTheApplication(t *testing.T) {
 
 	header := http.Header{"Traceparent": {traceparent}}
 	f.get(t, "/__clerk/v1/client?token=secret", header)
-	if got := <-told; got != traceparent {
+	if got := await(t, told); got != traceparent {
 		t.Errorf("Clerk was told %s", got)
 	}
-	clerk := <-f.access
+	clerk := await(t, f.access)
 	f.get(t, "/page", header)
-	if got := <-told; !strings.HasPrefix(got, traceparent[:36]) || got == traceparent {
+	if got := await(t, told); !strings.HasPrefix(got, traceparent[:36]) || got == traceparent {
 		t.Errorf("the application was told %s", got)
 	}
-	<-f.access
+	await(t, f.access)
 
 	if clerk.TraceID != "0af7651916cd43dd8448eb211c80319c" {
 		t.Errorf("the record says %q", clerk.TraceID)
@@ -152,7 +152,7 @@ func TestAStrangersTraceDoesNotGoOn(t *testing.T) {
 	option, _ := tracedBy(t)
 	f := start(t, Site{}, option, trusting([]netip.Prefix{}))
 	f.get(t, "/", http.Header{"Traceparent": {traceparent}})
-	if got := (<-f.access).TraceID; got == "" || strings.Contains(traceparent, got) {
+	if got := await(t, f.access).TraceID; got == "" || strings.Contains(traceparent, got) {
 		t.Errorf("the trace is %q", got)
 	}
 }

@@ -18,11 +18,14 @@ type plain struct{ *Server }
 func (p plain) ServeExchange(x *wire.Exchange) (answered bool) {
 	now := p.current.Load()
 	site := now.siteOf(x)
-	if site == nil || site.plain == nil {
+	if site == nil || site.plain == nil || x.TLS == nil && now.security.config != nil {
 		return false
 	}
 	o := records.Get().(*observed)
-	o.Responder, o.access.Start, o.answer.ending = x.Responder, time.Now(), &p.ending
+	o.Responder, o.access.Start, o.answer.ending, o.answer.hsts = x.Responder, time.Now(), &p.ending, now.security.hsts
+	if x.TLS != nil && now.config.HTTP3 {
+		o.answer.altSvc = now.alternativeFor(x.Host, x.Fields.Has)
+	}
 	o.context = wire.RecordContext{Context: x.Context, Record: &o.access}
 	x.Context, x.Responder = &o.context, o
 	p.inFlight.add(1)
@@ -101,6 +104,12 @@ func (o *observed) free() {
 // Respond implements [wire.Responder].
 func (o *observed) Respond(status int, fields wire.Fields, length int64) {
 	o.answer.status = status
+	if hsts := o.answer.hsts; hsts != "" && !fields.Has(headerHSTS) {
+		fields = append(fields, wire.Field{Name: headerHSTS, Value: hsts})
+	}
+	if altSvc := o.answer.altSvc; altSvc != "" && !o.answer.ending.Load() {
+		fields = append(fields, wire.Field{Name: headerAltSvc, Value: altSvc})
+	}
 	o.Responder.Respond(status, fields, length)
 }
 

@@ -7,11 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/clerkproxy/clerkproxy"
 	"github.com/clerkproxy/clerkproxy/internal/front"
@@ -78,21 +76,16 @@ func TestPlainExchangesAreLogged(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(resp.Body)
-		return string(body), <-plainAccess
+		return string(body), await(t, plainAccess)
 	}
 	for _, host := range []string{"app.dev", "other.dev"} {
 		var body string
 		var access Access
-		for deadline := time.Now().Add(10 * time.Second); ; { // until there is a connection for it
+		until(t, "a plain request, for which there is a connection", func() bool {
 			before := plain.n.Load()
 			body, access = exchange(host, "/__clerk/v1/client")
-			if plain.n.Load() > before {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal("no request was plain")
-			}
-		}
+			return plain.n.Load() > before
+		})
 		if want := "http://" + host + "/__clerk"; body != want || access.Site != host || access.Target != TargetClerk || access.Status != 200 ||
 			access.Bytes != int64(len(want)) || access.Upstream <= 0 || access.Duration < access.Upstream || access.Method != "GET" ||
 			access.Path != "/__clerk/v1/client" || access.ClientIP.String() != "192.0.2.9" || access.RequestID != "given" ||
@@ -103,12 +96,8 @@ func TestPlainExchangesAreLogged(t *testing.T) {
 	if _, access := exchange("app.dev", "/__clerk/cut"); access.Aborted != AbortedByUpstream || access.Status != 200 || access.Bytes != 4 {
 		t.Errorf("got %+v", access)
 	}
-	if n := s.inFlight.now(); n != 0 {
-		t.Errorf("%d are under way", n)
-	}
-	for len(log.search(t, "request")) < 3 {
-		runtime.Gosched()
-	}
+	until(t, "no request to be under way", func() bool { return s.inFlight.now() == 0 })
+	until(t, "a line of each request", func() bool { return len(log.search(t, "request")) >= 3 })
 	if all := log.String(); strings.Contains(all, "query") || strings.Contains(all, "secret") {
 		t.Error(all)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"time"
 )
 
@@ -48,17 +49,32 @@ func (s *Server) Reload(load func() (Config, error)) error {
 
 func (s *Server) apply(c Config) error {
 	former := s.current.Load()
-	next, err := s.wire(c, former.routes)
+	next, err := s.wire(c, former)
 	if err != nil {
 		return err
 	}
-	commit, err := s.listeners.change(context.Background(), next.config.Listen)
+	commit, err := s.listeners.change(context.Background(), next.config.addresses(), &s.datagrams, next.config.datagramsAt())
 	if err != nil {
 		return err
 	}
 	next.routes.setSecretKeys()
+	next.security.use()
 	s.current.Store(next)
-	s.announce(commit())
+	began, ended := commit()
+	s.serving(began)
+	s.gaveUp(ended)
 	former.routes.retireAllBut(next.routes)
 	return nil
+}
+
+// gaveUp says what is not listened on any more. systemd goes on holding its
+// sockets: clients can still connect, and nobody answers.
+func (s *Server) gaveUp(addresses []string) {
+	for _, address := range addresses {
+		if isSystemd(address) {
+			s.log.Warn("not listening any more: systemd keeps the socket open, so who connects waits until it is listened on again, or its unit is stopped", slog.String("address", address))
+			continue
+		}
+		s.log.Info("not listening any more", slog.String("address", address))
+	}
 }

@@ -110,7 +110,10 @@ func TestAReloadTakesEffectAtOnceAndLeavesRequestsAsTheyBegan(t *testing.T) {
 	former := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			close(began)
-			<-release
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
 		}
 		io.WriteString(w, "former")
 	})
@@ -125,21 +128,21 @@ func TestAReloadTakesEffectAtOnceAndLeavesRequestsAsTheyBegan(t *testing.T) {
 		_, body := slow.get(t, "/slow")
 		answer <- body
 	}()
-	<-began
+	await(t, began)
 
 	r.reload(t, func(c *Config) { c.Sites[0].AppURL = next.URL })
 	if _, body := kept.get(t, "/"); body != "next" {
 		t.Errorf("after the reload the former application answers %q", body)
 	}
 	close(release)
-	if got := <-answer; got != "former" {
+	if got := await(t, answer); got != "former" {
 		t.Errorf("the request under way was answered %q", got)
 	}
 	// With its last request the former site's connections go.
 	peers := former.asked()
 	slices.Sort(peers)
 	for range slices.Compact(peers) {
-		<-former.closed
+		await(t, former.closed)
 	}
 	if _, body := slow.get(t, "/"); body != "next" {
 		t.Errorf("the connection of the slow request: %q", body)
@@ -229,7 +232,7 @@ func TestListenersChange(t *testing.T) {
 	kept.get(t, "/")
 
 	r.reload(t, func(c *Config) { c.Listen = []string{"localhost:0"} })
-	other := "http://" + (<-r.listening).String()
+	other := "http://" + await(t, r.listening).String()
 	if _, body := keep(t, other).get(t, "/"); body != "app" {
 		t.Errorf("the new listener: %q", body)
 	}
@@ -263,13 +266,15 @@ func TestListenersChange(t *testing.T) {
 }
 
 func TestOnePortCannotBeListenedOnTwice(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	mine, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(free.Addr().String())
-	free.Close()
-	r := run(t, answering("app"), func(c *Config) { c.Listen = []string{"127.0.0.1:" + port} })
+	_, port, _ := net.SplitHostPort(mine.Addr().String())
+	r := run(t, answering("app"), func(c *Config) {
+		c.Listen = []string{"127.0.0.1:" + port}
+		c.Inherited = map[string][]net.Listener{c.Listen[0]: {mine}}
+	})
 	err = r.tryReload(func(c *Config) { c.Listen = []string{":" + port} })
 	if err == nil || !strings.Contains(err.Error(), "listen on :"+port+": this process has that port already, for 127.0.0.1:"+port) {
 		t.Errorf("got %v", err)
@@ -285,9 +290,14 @@ func TestInheritedSocketsAreServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	spare, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spare.Close()
 	r := run(t, answering("app"), func(c *Config) {
 		c.Listen = []string{"systemd:web"}
-		c.Inherited = map[string][]net.Listener{"systemd:web": {mine}, "127.0.0.1:8080": {unused}}
+		c.Inherited = map[string][]net.Listener{"systemd:web": {mine}, "systemd:admin": {spare}, "127.0.0.1:8080": {unused}}
 	})
 	if r.url != "http://"+mine.Addr().String() {
 		t.Fatalf("listens at %s", r.url)
@@ -297,8 +307,78 @@ func TestInheritedSocketsAreServed(t *testing.T) {
 	}
 	waitUntilRefused(t, unused.Addr().String())
 	err = r.tryReload(func(c *Config) { c.Listen = []string{"systemd:web", "systemd:other"} })
-	if err == nil || !strings.Contains(err.Error(), "listen on systemd:other: systemd has passed no such socket") {
+	if err == nil || !strings.Contains(err.Error(), "listen on systemd:other: systemd has passed no such socket to this process, but systemd:admin;") {
 		t.Errorf("got %v", err)
+	}
+
+	// What a reload that failed would have used is there for the next one.
+	err = r.tryReload(func(c *Config) { c.Listen = []string{"systemd:web", "systemd:admin", "systemd:other"} })
+	if err == nil {
+		t.Fatal("a socket that is not there is listened on")
+	}
+	r.reload(t, func(c *Config) { c.Listen = []string{"systemd:web", "systemd:admin"} })
+	if got := await(t, r.listening); got.String() != spare.Addr().String() {
+		t.Fatalf("listens at %s", got)
+	}
+	if _, body := keep(t, "http://"+spare.Addr().String()).get(t, "/"); body != "app" {
+		t.Errorf("got %q", body)
+	}
+}
+
+func TestASocketOfSystemdThatWasGivenUpIsThereForALaterReload(t *testing.T) {
+	var inherited []net.Listener
+	for range 2 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		inherited = append(inherited, l)
+	}
+	web, spare := inherited[0], inherited[1].Addr().String()
+	r := run(t, answering("app"), func(c *Config) {
+		c.Listen = []string{"systemd:web", "systemd:spare"}
+		c.Inherited = map[string][]net.Listener{"systemd": inherited, "systemd:web": {web}, "systemd:spare": {inherited[1]}}
+	})
+	await(t, r.listening)
+	r.reload(t, func(c *Config) { c.Listen = []string{"systemd:web"} })
+	const said = "not listening any more: systemd keeps the socket open, so who connects waits until it is listened on again, or its unit is stopped"
+	if entries := r.log.entries(t, said); len(entries) != 1 || entries[0]["address"] != "systemd:spare" || entries[0]["level"] != "WARN" {
+		t.Errorf("got %v", entries)
+	}
+	waiting := keep(t, "http://"+spare) // as systemd keeps it open
+
+	r.reload(t, func(c *Config) { c.Listen = []string{"systemd:web", "systemd:spare"} })
+	if _, body := waiting.get(t, "/"); body != "app" {
+		t.Errorf("whoever waited: got %q", body)
+	}
+	if _, body := keep(t, "http://"+web.Addr().String()).get(t, "/"); body != "app" {
+		t.Errorf("the other socket: got %q", body)
+	}
+}
+
+func TestOneSocketOfSystemdCannotGoByTwoNames(t *testing.T) {
+	web, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, answering("app"), func(c *Config) {
+		c.Listen = []string{"systemd"}
+		c.Inherited = map[string][]net.Listener{"systemd": {web}, "systemd:web": {web}}
+	})
+	err = r.tryReload(func(c *Config) { c.Listen = []string{"systemd:web"} })
+	if err == nil || !strings.Contains(err.Error(), "listen on systemd:web: this process has that socket already, for systemd;") {
+		t.Errorf("got %v", err)
+	}
+	if _, body := keep(t, "http://"+web.Addr().String()).get(t, "/"); body != "app" {
+		t.Errorf("got %q", body)
+	}
+}
+
+func TestAnAddressThatIsGivenUpIsNamed(t *testing.T) {
+	r := run(t, answering("app"), func(c *Config) { c.Listen = []string{"127.0.0.1:0"} })
+	r.reload(t, func(c *Config) { c.Listen = []string{"localhost:0"} })
+	if entries := r.log.entries(t, "not listening any more"); len(entries) != 1 || entries[0]["address"] != "127.0.0.1:0" {
+		t.Errorf("got %v", entries)
 	}
 }
 
@@ -316,38 +396,46 @@ func TestAKeptConnectionIsEndedByItsNextAnswer(t *testing.T) {
 	if _, err := kept.ReadByte(); err != io.EOF {
 		t.Errorf("after the last answer: %v", err)
 	}
-	if err := <-r.stopped; err != nil {
+	if err := await(t, r.stopped); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestBeforeItDrainsItIsNotReadyForAWhile(t *testing.T) {
-	r := run(t, answering("app"), func(c *Config) { c.DrainDelay = time.Hour })
+	stopping := make(chan struct{})
+	r := run(t, answering("app"), func(c *Config) {
+		c.DrainDelay = time.Hour
+		c.OnStop = func() { close(stopping) }
+	})
 	hour := make(chan time.Time)
 	r.after = func(time.Duration) <-chan time.Time { return hour }
 	if !r.Ready() {
 		t.Error("not ready while it serves")
 	}
 	r.stop(nil)
-	for r.Ready() {
-		if t.Context().Err() != nil {
-			t.Fatal("ready while it ends")
-		}
-	}
+	await(t, stopping)
+	until(t, "it not to be ready", func() bool { return !r.Ready() })
 	if resp, body := keep(t, r.url).get(t, "/"); resp.Close || body != "app" {
 		t.Errorf("in the meantime: %v %q", resp.Header, body)
 	}
 	close(hour)
 	waitUntilRefused(t, strings.TrimPrefix(r.url, "http://"))
-	if err := <-r.stopped; err != nil {
+	if err := await(t, r.stopped); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAServerThatIsReplacedDoesNotWait(t *testing.T) {
-	r := run(t, answering("app"), func(c *Config) { c.DrainDelay = time.Hour })
+	told := false
+	r := run(t, answering("app"), func(c *Config) {
+		c.DrainDelay = time.Hour
+		c.OnStop = func() { told = true }
+	})
 	r.stop(ErrReplaced)
-	if err := <-r.stopped; err != nil {
+	if err := await(t, r.stopped); err != nil {
 		t.Error(err)
+	}
+	if !told {
+		t.Error("nobody was told that it ends")
 	}
 }

@@ -16,7 +16,15 @@ type response struct {
 	status int // 0: nothing was sent
 	bytes  int64
 	ending *atomic.Bool
+	last   bool   // of its connection
+	hsts   string // the value of that header, unless there is another; empty: none
+	altSvc string // the value of that header; empty: none of ours
 }
+
+// isChunked reports whether a request came in chunks. It may have had a length
+// too, by which a proxy in front may see its end elsewhere: net/http does not
+// tell. Nothing more is read from such a connection, RFC 9112 §6.1.
+func isChunked(r *http.Request) bool { return r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 }
 
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
@@ -33,10 +41,21 @@ func (w *response) WriteHeader(status int) {
 // HTTP/2 net/http says the same with GOAWAY.
 func (w *response) begin(status int) {
 	w.status = status
-	if w.ending.Load() && status != http.StatusSwitchingProtocols {
+	if w.hsts != "" && !hasHSTS(w.Header()) {
+		w.Header()[headerHSTS] = []string{w.hsts}
+	}
+	if w.altSvc != "" && !w.ending.Load() {
+		w.Header()[headerAltSvc] = []string{w.altSvc}
+	}
+	if (w.last || w.ending.Load()) && status != http.StatusSwitchingProtocols {
 		w.Header().Set("Connection", "close")
 	}
 }
+
+// headerHSTS is that of RFC 6797 §6.1. Of several, browsers take the first.
+const headerHSTS = "Strict-Transport-Security"
+
+func hasHSTS(h http.Header) bool { return len(h[headerHSTS]) > 0 }
 
 func (w *response) Write(p []byte) (int, error) {
 	w.implicitOK()

@@ -30,8 +30,12 @@ func (rt *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case access.source.Host == "":
 		plainError(w, http.StatusBadRequest, "The request does not name a valid host.")
 	default:
-		plainError(w, http.StatusMisdirectedRequest, "This server has no site of this host. If it should, add the host to those of the site.")
+		noSite(w)
 	}
+}
+
+func noSite(w http.ResponseWriter) {
+	plainError(w, http.StatusMisdirectedRequest, "This server has no site of this host. If it should, add the host to those of the site.")
 }
 
 // of is the site of requests from a source, or nil.
@@ -111,7 +115,7 @@ func (rt *routes) retireAllBut(next *routes) {
 // siteProblems are those that sites have with one another.
 func (c *Config) siteProblems() (errs []error) {
 	if len(c.Sites) == 0 {
-		return []error{&clerkproxy.ConfigError{Field: "Sites", Problem: "is empty; there is nothing to serve"}}
+		return []error{&clerkproxy.ConfigError{Field: "Sites", Problem: "is empty, so there is nothing to serve; name a site, with its hosts and keys"}}
 	}
 	fail := func(i int, field, format string, args ...any) {
 		errs = append(errs, &SiteError{i, &clerkproxy.ConfigError{Field: field, Problem: fmt.Sprintf(format, args...)}})

@@ -56,7 +56,7 @@ func TestTheSiteIsThatOfTheHost(t *testing.T) {
 			if resp.StatusCode != tt.status || !strings.Contains(body, tt.want) {
 				t.Errorf("got %d %q, want %d %q", resp.StatusCode, body, tt.status, tt.want)
 			}
-			a := <-f.access
+			a := await(t, f.access)
 			if tt.status == 200 && (a.Site != tt.want || a.Target != TargetApp) || tt.status != 200 && (a.Site != "" || a.Target != TargetNone) {
 				t.Errorf("got %+v", a)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/front"
+	"github.com/clerkproxy/clerkproxy/internal/http3"
 )
 
 const (
@@ -42,14 +43,16 @@ var (
 func (s *Server) Run(ctx context.Context) error {
 	requests, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(errShutdown)
-	front := s.newFront(requests)
+	front := &fronts{s.newFront(requests), s.newHTTP3(requests)}
 	broken := make(chan error, 1)
-	if err := s.begin(ctx, front, broken); err != nil {
+	defer s.letGoOfCertificates()
+	if err := s.begin(ctx, front.Server, broken); err != nil {
 		return err
 	}
 	if s.onReady != nil {
 		s.onReady()
 	}
+	s.beginDatagrams(front.http3, broken)
 	select {
 	case err := <-broken:
 		_ = front.Close()
@@ -76,9 +79,10 @@ func (s *Server) begin(ctx context.Context, front *front.Server, broken chan<- e
 	defer s.mu.Unlock()
 	l := &s.listeners
 	l.open = map[string][]net.Listener{}
-	l.serve = func(listener net.Listener) {
+	s.datagrams.open = map[string][]*http3.Socket{}
+	l.serve = func(address string, listener net.Listener) {
 		go func() { // ends when the listener is closed
-			if err := accept(front, listener); err != nil {
+			if err := s.accept(front, address, listener); err != nil {
 				select {
 				case broken <- fmt.Errorf("accept connections on %s: %w", listener.Addr(), err):
 				default: // one reason to end is enough
@@ -86,38 +90,47 @@ func (s *Server) begin(ctx context.Context, front *front.Server, broken chan<- e
 			}
 		}()
 	}
-	commit, err := l.change(ctx, s.current.Load().config.Listen)
+	now := &s.current.Load().config
+	commit, err := l.change(ctx, now.addresses(), &s.datagrams, now.datagramsAt())
 	if err != nil {
 		return err
 	}
-	began := commit()
+	began, _ := commit()
+	s.serving(began)
 	l.closeUnused()
+	s.datagrams.closeUnused()
 	s.ready.Store(true)
-	s.announce(began)
 	return nil
 }
 
-// announce tells of listeners that connections are accepted on.
-func (s *Server) announce(began []net.Listener) {
+// serving does what follows from listeners that connections are accepted on
+// from now on. s.mu is held.
+func (s *Server) serving(began []opened) {
+	s.noteHTTPSPort()
+	s.keepCertificates()
 	if s.onListen == nil {
 		return
 	}
-	for _, listener := range began {
-		s.onListen(listener.Addr())
+	now := s.current.Load()
+	for _, each := range began {
+		s.onListen(each.Addr(), now.servesAt(each.address))
 	}
 }
 
 // stop ends the server, gently first.
-func (s *Server) stop(ctx context.Context, front *front.Server, cut context.CancelCauseFunc) error {
+func (s *Server) stop(ctx context.Context, front *fronts, cut context.CancelCauseFunc) error {
+	if s.onStop != nil {
+		s.onStop()
+	}
 	s.ready.Store(false)
 	config := s.current.Load().config
 	replaced := errors.Is(context.Cause(ctx), ErrReplaced)
 	if delay := config.DrainDelay; delay > 0 && !replaced {
-		s.log.Info("not ready any more", slog.Duration("draining_in", delay))
+		s.log.Info("not ready any more", slog.String("draining_in", delay.String()))
 		<-s.after(delay)
 	}
 	drain := config.DrainTimeout
-	draining := []any{slog.Int("requests", s.inFlight.now()), slog.Duration("timeout", drain)}
+	draining := []any{slog.Int("requests", s.inFlight.now()), slog.String("timeout", drain.String())}
 	if replaced {
 		draining = append(draining, slog.String("because", ErrReplaced.Error()))
 	}
@@ -125,6 +138,8 @@ func (s *Server) stop(ctx context.Context, front *front.Server, cut context.Canc
 	s.ending.Store(true)
 	s.mu.Lock()
 	s.listeners.end()
+	s.datagrams.end()
+	s.keeper.stop()
 	s.mu.Unlock()
 	err := shutDown(front, min(idleGrace, drain/4), drain)
 

@@ -4,7 +4,7 @@
 // A request's way through it reads top to bottom in [New], and from the site on
 // in newSite:
 //
-//	accessLog → recovery → routes ─ by host ─▶ site → clerkproxy.Proxy.Middleware ─ Clerk's ─▶ Frontend API
+//	accessLog → recovery → (to HTTPS) → routes ─ by host ─▶ site → clerkproxy.Proxy.Middleware ─ Clerk's ─▶ Frontend API
 //	                                                                             └─ other ───▶ (auth) → application
 package server
 
@@ -16,18 +16,20 @@ import (
 	"net/http"
 	"net/netip"
 	"net/textproto"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/clerkproxy/clerkproxy/internal/certificate"
 	"github.com/clerkproxy/clerkproxy/internal/forwarded"
 	"github.com/clerkproxy/clerkproxy/internal/tracing"
 )
 
 const (
 	// DefaultListen is loopback: whoever wants to be reached from elsewhere
-	// says so, as the server speaks plain HTTP and trusts private addresses to
-	// be proxies.
+	// says so, as the server trusts private addresses to be proxies, and speaks
+	// plain HTTP unless it has certificates.
 	DefaultListen = "127.0.0.1:8080"
 	// DefaultDrainTimeout is below the 30 s after which Kubernetes kills.
 	DefaultDrainTimeout = 25 * time.Second
@@ -43,10 +45,32 @@ type Config struct {
 	// [DefaultListen].
 	Listen []string
 
-	// Inherited are sockets that are open already, by the address in Listen that
-	// they are for. The server owns them. Those for addresses that are not in
-	// Listen are closed, but for systemd's. It counts for [New] only.
+	// TLS, if not nil, has the server speak HTTPS at Listen, HTTP/2 and
+	// HTTP/1.1, with certificates from there. Nil: plain HTTP.
+	TLS *certificate.Config
+
+	// HTTPListen are addresses, as in Listen, for plain HTTP in spite of TLS.
+	// Requests there are redirected to HTTPS, and authorities answered that ask
+	// who this is. None: there are no such listeners.
+	HTTPListen []string
+
+	// HSTS is for how long browsers that were here once are to use nothing but
+	// HTTPS for the host (RFC 6797), unless the application says so itself.
+	// Zero: they are told nothing.
+	HSTS time.Duration
+
+	// HTTP3 has HTTP/3 spoken wherever TLS is, over UDP at the same port.
+	HTTP3 bool
+
+	// Inherited are sockets that are open already, by the address in Listen or
+	// HTTPListen that they are for. The server owns them. Those for other
+	// addresses are closed, but for systemd's. It counts for [New] only.
 	Inherited map[string][]net.Listener
+
+	// InheritedDatagrams are UDP sockets for HTTP/3 that are open already, as
+	// [Server.Datagrams] of another process returned them, or "udp N ADDRESS" for
+	// number N of an address. The server owns them, as it does Inherited.
+	InheritedDatagrams map[string][]net.Conn
 
 	// Sites are what is served, told apart by their hosts. At least one.
 	Sites []Site
@@ -71,12 +95,17 @@ type Config struct {
 	Logger *slog.Logger
 
 	// OnListen, if not nil, is called for each listener once the server accepts
-	// connections there. It must not call the server. It counts for [New] only.
-	OnListen func(net.Addr)
+	// connections there, with what it serves, such as [ServesHTTPS]. It must not
+	// call the server. It counts for [New] only.
+	OnListen func(addr net.Addr, serves string)
 
 	// OnReady, if not nil, is called once all listeners are open and connections
 	// are accepted, by [Server.Run].
 	OnReady func()
+
+	// OnStop, if not nil, is called once [Server.Run] is told to end, before it
+	// does anything about it.
+	OnStop func()
 
 	// OnAccess, if not nil, is called with the record of each request, when it
 	// has ended, by the request's own goroutine. It counts for [New] only.
@@ -90,8 +119,9 @@ type Config struct {
 // Server serves the Clerk proxy and applications. Make one with [New].
 type Server struct {
 	log      *slog.Logger
-	onListen func(net.Addr)
+	onListen func(net.Addr, string)
 	onReady  func()
+	onStop   func()
 	onAccess func(Access)
 	tracer   *tracing.Tracer
 	handler  http.Handler
@@ -102,17 +132,23 @@ type Server struct {
 	ending  atomic.Bool // connections are to end with their next answer
 	after   func(time.Duration) <-chan time.Time
 
+	httpsPort atomic.Int32 // 0: not known
+	checking  bool         // nothing is to be made of the configuration
+
 	mu        sync.Mutex // one change at a time; it guards the fields below
 	listeners listeners
+	datagrams datagrams
+	keeper    keeper
 	reloads   Reloads
 }
 
 // current is what is served until the next reload.
 type current struct {
-	config  Config
-	policy  forwarded.Policy
-	routes  *routes
-	handler http.Handler
+	config   Config
+	policy   forwarded.Policy
+	security security
+	routes   *routes
+	handler  http.Handler
 }
 
 // New checks the configuration and wires the server. Its error joins every
@@ -120,16 +156,8 @@ type current struct {
 // [*clerkproxy.ConfigError], or a [*SiteError] with one. New does not use the
 // network.
 func New(c Config) (*Server, error) {
-	s := &Server{
-		log:       slog.New(requestIDHandler{cmp.Or(c.Logger, slog.Default()).Handler()}),
-		onListen:  c.OnListen,
-		onReady:   c.OnReady,
-		onAccess:  c.OnAccess,
-		tracer:    c.Tracer,
-		after:     time.After,
-		listeners: listeners{inherited: c.Inherited},
-	}
-	first, err := s.wire(c, nil)
+	s := newServer(c)
+	first, err := s.wire(c, new(current))
 	if err != nil {
 		return nil, err
 	}
@@ -140,21 +168,40 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
+func newServer(c Config) *Server {
+	return &Server{
+		log:       slog.New(requestIDHandler{cmp.Or(c.Logger, slog.Default()).Handler()}),
+		onListen:  c.OnListen,
+		onReady:   c.OnReady,
+		onStop:    c.OnStop,
+		onAccess:  c.OnAccess,
+		tracer:    c.Tracer,
+		after:     time.After,
+		listeners: listeners{inherited: c.Inherited},
+		datagrams: datagrams{inherited: inheritDatagrams(c.InheritedDatagrams)},
+	}
+}
+
 // wire makes what a configuration says, with those of the former sites that it
 // leaves as they were.
-func (s *Server) wire(c Config, former *routes) (*current, error) {
+func (s *Server) wire(c Config, former *current) (*current, error) {
 	if len(c.Listen) == 0 {
 		c.Listen = []string{DefaultListen}
 	}
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
 	errs := c.listenProblems()
-	routes, siteErrs := c.routes(s.log, s.tracer, former)
-	if err := errors.Join(append(errs, siteErrs...)...); err != nil {
+	routes, siteErrs := c.routes(s.log, s.tracer, former.routes)
+	security, tlsErrs := s.secure(&c, former.security)
+	if err := errors.Join(slices.Concat(errs, siteErrs, tlsErrs)...); err != nil {
 		return nil, err
 	}
-	handler := recovery(s.log, routes)
-	handler = s.accessLog(c.policy(), len(c.Sites) > 1, handler)
-	return &current{config: c, policy: c.policy(), routes: routes, handler: handler}, nil
+	var handler http.Handler = routes
+	if security.certificates != nil {
+		handler = s.toHTTPS(security, routes, handler)
+	}
+	handler = recovery(s.log, handler)
+	handler = s.accessLog(c.policy(), security.hsts, len(c.Sites) > 1, handler)
+	return &current{config: c, policy: c.policy(), security: security, routes: routes, handler: handler}, nil
 }
 
 // Handler is what the server answers with, for tests and for servers of one's
@@ -194,6 +241,8 @@ func Problems(err error) []error {
 // nothing of it.
 func Check(c Config) error {
 	c.Logger = slog.New(slog.DiscardHandler)
-	_, err := New(c)
+	s := newServer(c)
+	s.checking = true
+	_, err := s.wire(c, new(current))
 	return err
 }

@@ -13,19 +13,46 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/clerkproxy/clerkproxy"
+	"github.com/clerkproxy/clerkproxy/internal/metrics"
 )
 
 const (
 	publishableKey = "pk_live_Y2xlcmsuYXBwLmRldiQ"
 	secretKey      = "sk_live_51f0c1e2d3a4b5"
 )
+
+// patience is how long something may take that happens at once.
+const patience = 20 * time.Second
+
+// await returns the next of a channel, or when it is closed.
+func await[T any](t *testing.T, c <-chan T) (next T) {
+	t.Helper()
+	select {
+	case next = <-c:
+	case <-time.After(patience):
+		t.Fatal("it does not come")
+	}
+	return next
+}
+
+// until waits for a state that nothing tells of.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waiting for %s", what)
+		}
+	}
+}
 
 // A logBook collects what is logged, a JSON object a line.
 type logBook struct {
@@ -49,9 +76,10 @@ func (b *logBook) String() string {
 // what it tells of can be seen.
 func (b *logBook) entries(t *testing.T, message string) (found []map[string]any) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); len(found) == 0 && time.Now().Before(deadline); runtime.Gosched() {
+	until(t, "a log line "+message, func() bool {
 		found = b.search(t, message)
-	}
+		return len(found) > 0
+	})
 	return found
 }
 
@@ -131,6 +159,12 @@ func (f *fixture) get(t *testing.T, path string, header http.Header) (*http.Resp
 func do(t *testing.T, r *http.Request) (*http.Response, string) {
 	t.Helper()
 	resp, err := http.DefaultTransport.RoundTrip(r)
+	return whole(t, resp, err)
+}
+
+// whole reads an answer to its end.
+func whole(t *testing.T, resp *http.Response, err error) (*http.Response, string) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,11 +200,11 @@ func TestRequestsGoToClerkOrToTheApplication(t *testing.T) {
 	if _, body := f.get(t, "/__clerk/v1/client", nil); body != "clerk /v1/client " {
 		t.Errorf("got %q: Clerk gets the headers that the client sent, and no others", body)
 	}
-	if a := <-f.access; a.Target != TargetClerk {
+	if a := await(t, f.access); a.Target != TargetClerk {
 		t.Errorf("got %+v", a)
 	}
 	_, body := f.get(t, "/page", nil)
-	a := <-f.access
+	a := await(t, f.access)
 	if a.Target != TargetApp || body != "app /page "+a.RequestID {
 		t.Errorf("got %q, %+v", body, a)
 	}
@@ -181,6 +215,9 @@ func TestWithoutAnApplicationOthersAreNotFound(t *testing.T) {
 	resp, body := f.get(t, "/page", nil)
 	if resp.StatusCode != http.StatusNotFound || !strings.Contains(body, "answers under /__clerk only") {
 		t.Errorf("got %d %q", resp.StatusCode, body)
+	}
+	if a := await(t, f.access); a.Target != TargetNone || a.Kind() != metrics.Refused {
+		t.Errorf("got %+v", a)
 	}
 }
 
@@ -248,12 +285,14 @@ func run(t *testing.T, site Site, options ...func(*Config)) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	r := &running{log: new(logBook), listening: make(chan net.Addr, 8), stop: cancel, stopped: make(chan error, 1)}
+	ready := make(chan struct{})
 	c := Config{
 		Listen:       []string{"127.0.0.1:0"},
 		Sites:        []Site{withKeys(site)},
 		DrainTimeout: time.Second,
 		Logger:       r.log.logger(),
-		OnListen:     func(a net.Addr) { r.listening <- a },
+		OnListen:     func(a net.Addr, _ string) { r.listening <- a },
+		OnReady:      func() { close(ready) },
 	}
 	for _, option := range options {
 		option(&c)
@@ -269,6 +308,11 @@ func run(t *testing.T, site Site, options ...func(*Config)) *running {
 		r.stopped <- s.Run(ctx)
 	}()
 	t.Cleanup(func() { cancel(nil); <-ended })
+	select {
+	case <-ready:
+	case err := <-r.stopped:
+		t.Fatal(err)
+	}
 	r.url = "http://" + (<-r.listening).String()
 	return r
 }
@@ -292,14 +336,14 @@ func TestRunLetsRequestsUnderWayEnd(t *testing.T) {
 		answer <- string(body)
 	}()
 
-	<-began
+	await(t, began)
 	r.stop(nil)
 	waitUntilRefused(t, strings.TrimPrefix(r.url, "http://"))
 	close(release)
-	if got := <-answer; got != "whole" {
+	if got := await(t, answer); got != "whole" {
 		t.Errorf("got %q", got)
 	}
-	if err := <-r.stopped; err != nil {
+	if err := await(t, r.stopped); err != nil {
 		t.Errorf("got %v after a clean drain", err)
 	}
 }
@@ -307,13 +351,13 @@ func TestRunLetsRequestsUnderWayEnd(t *testing.T) {
 // waitUntilRefused returns when nobody listens at the address any more.
 func waitUntilRefused(t *testing.T, address string) {
 	t.Helper()
-	for t.Context().Err() == nil {
+	until(t, "the end of "+address, func() bool {
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
-		if err != nil {
-			return
+		if err == nil {
+			conn.Close()
 		}
-		conn.Close()
-	}
+		return err != nil
+	})
 }
 
 func TestRunCutsOffWhatOutlivesTheDrainTimeout(t *testing.T) {
@@ -328,9 +372,9 @@ func TestRunCutsOffWhatOutlivesTheDrainTimeout(t *testing.T) {
 			resp.Body.Close()
 		}
 	}()
-	<-began
+	await(t, began)
 	r.stop(nil)
-	err := <-r.stopped
+	err := await(t, r.stopped)
 	if err == nil || !strings.Contains(err.Error(), "did not end within the drain timeout of 1ms and were cut off (1)") {
 		t.Errorf("got %v", err)
 	}
@@ -354,7 +398,7 @@ func TestAConnectionWithoutARequestIsNotCutOff(t *testing.T) {
 	}
 	do(t, req)
 	r.stop(nil)
-	if err := <-r.stopped; err != nil {
+	if err := await(t, r.stopped); err != nil {
 		t.Errorf("got %v", err)
 	}
 }
@@ -367,7 +411,7 @@ func TestRunClosesWebSocketsWhenItStops(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
 		t.Error("the WebSocket is still open")
 	}
-	if err := <-r.stopped; err != nil {
+	if err := await(t, r.stopped); err != nil {
 		t.Errorf("got %v", err)
 	}
 	if entries := r.log.entries(t, "request"); len(entries) != 1 || entries[0]["status"] != 101.0 {
@@ -442,6 +486,15 @@ func upgrade(t *testing.T, address string) (net.Conn, *bufio.Reader) {
 		t.Fatalf("got %s %v", resp.Status, resp.Header)
 	}
 	return conn, br
+}
+
+func TestAPortThatTakesPrivilegesSaysHowToGetIt(t *testing.T) {
+	err := new(listeners).explain(":443", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EACCES)})
+	for _, way := range []string{"listen on :443", "CAP_NET_BIND_SERVICE", "systemd:NAME"} {
+		if !strings.Contains(err.Error(), way) {
+			t.Errorf("%v does not say %s", err, way)
+		}
+	}
 }
 
 func TestListenErrorsKeepTheirCause(t *testing.T) {

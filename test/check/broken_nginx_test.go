@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/clerkproxy/clerkproxy/internal/check"
+	"github.com/clerkproxy/clerkproxy/internal/freeport"
 )
 
 // What can be wrong with an nginx, each with the configuration that makes it so.
@@ -152,12 +153,7 @@ func TestABrokenNginxIsDiagnosed(t *testing.T) {
 // closedPort is a port at which nothing answers.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
+	_, port, err := net.SplitHostPort(freeport.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}

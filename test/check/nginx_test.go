@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -111,6 +112,7 @@ func (s *site) nginxServer(scheme, listen, lines, locations string) string {
 	go func() { ended <- command.Wait() }() // nginx ends below
 	s.t.Cleanup(func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
+		defer time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() }).Stop()
 		err := <-ended
 		if s.t.Failed() {
 			s.t.Logf("nginx: %v\n%s", err, log.Bytes())

@@ -197,7 +197,7 @@ func (s *site) ours(listen string, change func(*clerkproxy.Config)) string {
 		TrustedProxies: trusted,
 		ClientIPHeader: header,
 		Logger:         quiet,
-		OnListen:       func(addr net.Addr) { listening <- addr },
+		OnListen:       func(addr net.Addr, _ string) { listening <- addr },
 	})
 	if err != nil {
 		s.t.Fatal(err)

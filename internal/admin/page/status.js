@@ -183,10 +183,17 @@ function showVerdict(s) {
   if (draining) [state, words] = ["warn", `Draining, ${s.current.inFlight} ${s.current.inFlight === 1 ? "request" : "requests"} to go`];
   else if (failed.length) [state, words] = ["bad", "Not ready"];
   else if (degraded.length) [state, words] = ["bad", "Clerk does not answer"];
+  else if (daysToEnd(s) < 0) [state, words] = ["bad", "A certificate has ended"];
   else if (s.current.failures >= 0.02) [state, words] = ["warn", "Works, with failures"];
   else if (s.reloads.lastFailed) [state, words] = ["warn", "Works, with the former configuration"];
+  else if (daysToEnd(s) < 7) [state, words] = ["warn", "Works, but a certificate is about to end"];
+  else if (s.check?.reports.some((r) => r.status === "fail")) [state, words] = ["warn", "Works, but the check has found a fault"];
   verdict(state, words, s.checks.map((c) => `${checkNames[c.name] ?? c.name}: ${c.reason}`));
 }
+
+// The days until the first certificate ends.
+const daysToEnd = (s) => Math.min(...s.certificates.filter((c) => c.notAfter).map((c) => daysLeft(c, s)));
+const daysLeft = (c, s) => Math.floor((c.notAfter - s.now) / 86400000);
 
 function verdict(state, words, why) {
   $("#verdict").dataset.state = state;
@@ -263,7 +270,7 @@ function showSites(s) {
 
   $("#certificates-panel").hidden = s.certificates.length === 0;
   fill($("#certificates tbody"), s.certificates, (c) => `${c.name} ${c.notAfter}`, (c) => {
-    const days = Math.floor((c.notAfter - s.now) / 86400000);
+    const days = daysLeft(c, s);
     const left = !c.notAfter ? "none yet" : days < 0 ? "ended" : whole.format(days);
     return [c.name, c.issuer || "–", c.notAfter ? day.format(c.notAfter) : "–",
       { value: c.failure, class: "caution" },
