@@ -74,7 +74,7 @@ func (m *machine) handshake(p *pebble, name string) (*x509.Certificate, error) {
 
 // handshake returns the certificate that a client gets who trusts the authority.
 func (p *pebble) handshake(address, name string) (*x509.Certificate, error) {
-	conn, err := tls.Dial("tcp", address, &tls.Config{ServerName: name, RootCAs: p.roots})
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: timeout}, "tcp", address, &tls.Config{ServerName: name, RootCAs: p.roots})
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	os.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
 	os.Setenv("PEBBLE_AUTHZREUSE", "0")
-	os.Exit(m.Run())
+	os.Exit(withBinary(m.Run))
 }
 
 // A pebble is Let's Encrypt's ACME server for tests, in this process.

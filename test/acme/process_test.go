@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/certificate"
 )
@@ -87,6 +88,7 @@ func startProcess(t *testing.T, c certificate.Config) *process {
 	}()
 	t.Cleanup(func() {
 		input.Close() // which ends it
+		defer time.AfterFunc(timeout, func() { _ = cmd.Process.Kill() }).Stop()
 		<-read
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the other process: %v\n%s", err, p.log)

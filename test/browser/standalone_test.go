@@ -2,7 +2,6 @@ package browser
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/clerkproxy/clerkproxy/internal/freeport"
 )
 
 // applicationPage is all that an application needs: two scripts below the
@@ -47,11 +48,18 @@ type installation struct {
 	visitors []string // the public hosts that the application was told
 }
 
-// install runs an installation, with further flags for serve.
+// install runs an installation on localhost, with further flags for serve.
 func install(t *testing.T, flags ...string) *installation {
 	t.Helper()
-	listen := freeAddress(t)
+	listen := freeport.Address(t) // a proxy URL is registered before anything listens there
 	address := "http://localhost" + listen[strings.LastIndex(listen, ":"):]
+	return installAt(t, address, append([]string{"--listen", listen, "--host", "localhost"}, flags...)...)
+}
+
+// installAt runs an installation that browsers find at an address. The flags for
+// serve say where that leads to.
+func installAt(t *testing.T, address string, flags ...string) *installation {
+	t.Helper()
 	caFile := filepath.Join(t.TempDir(), "ca.pem")
 	envFile := filepath.Join(t.TempDir(), "clerk.env")
 
@@ -73,7 +81,7 @@ func install(t *testing.T, flags ...string) *installation {
 	t.Cleanup(application.Close)
 
 	serve := exec.Command("sh", append([]string{"-c", `set -a; . "$1"; shift; exec "$@"`, "sh", envFile,
-		clerkProxy, "serve", "--listen", listen, "--app", application.URL, "--fapi-ca", caFile, "--host", "localhost", "--admin-listen", "127.0.0.1:0"}, flags...)...)
+		clerkProxy, "serve", "--app", application.URL, "--fapi-ca", caFile, "--admin-listen", "127.0.0.1:0"}, flags...)...)
 	serve.Env = cleanEnv()
 	i.serve = start(t, "clerk-proxy serve", serve)
 	for listens := false; !listens || i.status == ""; {
@@ -110,16 +118,4 @@ func TestEmulatorServeAndApplication(t *testing.T) {
 			t.Errorf("the application was told that its public host is %q", host)
 		}
 	}
-}
-
-// freeAddress is one to listen on. A proxy URL is registered before anything
-// listens there, so its port has to be known first.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }

@@ -45,6 +45,36 @@ func TestStatusPage(t *testing.T) {
 	}
 }
 
+// What is said first is the worst of what is known.
+func TestTheVerdictOfTheStatusPage(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	b := open(t, i.status+"/")
+	b.until("all is well", `document.querySelector("#verdict").dataset.state === "good"`)
+	for _, tt := range []struct{ change, want string }{
+		{`{}`, "good: Everything works"},
+		{`{checks: [{name: "serving", status: "failed", reason: "draining"}]}`, "warn: Draining, 0 requests to go"},
+		{`{checks: [{name: "serving", status: "failed", reason: "starting"}]}`, "bad: Not ready"},
+		{`{checks: [{name: "frontend_api", status: "degraded", reason: ""}]}`, "bad: Clerk does not answer"},
+		{`{current: {failures: 0.5, inFlight: 0}}`, "warn: Works, with failures"},
+		{`{reloads: {lastFailed: true}}`, "warn: Works, with the former configuration"},
+		{`{certificates: [{notAfter: 0}, {notAfter: 30 * day}, {notAfter: 3 * day}]}`, "warn: Works, but a certificate is about to end"},
+		{`{certificates: [{notAfter: 30 * day}, {notAfter: -1}]}`, "bad: A certificate has ended"},
+		{`{check: {reports: [{status: "ok"}, {status: "fail"}]}}`, "warn: Works, but the check has found a fault"},
+		{`{check: {reports: [{status: "warn"}]}}`, "good: Everything works"},
+	} {
+		said := eval[string](b, `(() => {
+			const day = 86400000;
+			const well = {now: 0, checks: [], current: {failures: 0, inFlight: 0}, reloads: {}, certificates: [], check: null};
+			showVerdict({...well, ...`+tt.change+`});
+			return document.querySelector("#verdict").dataset.state + ": " + document.querySelector("#verdict-text").textContent;
+		})()`)
+		if said != tt.want {
+			t.Errorf("%s: it says %s, not %s", tt.change, said, tt.want)
+		}
+	}
+}
+
 // When the server ends, the page says so.
 func TestTheStatusPageNoticesTheEnd(t *testing.T) {
 	t.Parallel()

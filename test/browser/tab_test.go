@@ -61,6 +61,12 @@ func open(t *testing.T, address string, others ...string) *tab {
 // launch starts a browser for the addresses' origins, and watches it.
 func launch(t *testing.T, addresses ...string) *tab {
 	t.Helper()
+	return launchWith(t, nil, addresses...)
+}
+
+// launchWith is launch with further options, which go before the usual ones.
+func launchWith(t *testing.T, further []chromedp.ExecAllocatorOption, addresses ...string) *tab {
+	t.Helper()
 	browsers <- struct{}{}
 	t.Cleanup(func() { <-browsers })
 
@@ -84,7 +90,7 @@ func launch(t *testing.T, addresses ...string) *tab {
 		// Chromium is not to look up anything by name either.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"),
 	)
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(options, further...)...)
 	ctx, closeTab := chromedp.NewContext(allocator, chromedp.WithListener(b.observe))
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(ctx) // waits for the browser to end

@@ -89,9 +89,12 @@ var differences = []difference{
 	{
 		id:     "hash-sign",
 		theirs: "What follows a hash sign in the target is dropped.",
-		reason: "The target is forwarded byte for byte as sent (contract, *target*).",
+		reason: "A target has none (RFC 9112 §3.2, RFC 9113 §8.3.1). To some it begins a fragment, to others it is part of the path: what one lets pass would be another thing to the next.",
 		at: []place{
-			{both, "a hash sign in the target stays", "upstream.line", "GET /v1/client#x"},
+			{both, "a hash sign in the path is refused", "client.status", "400"},
+			{both, "a hash sign in the path is refused", "upstream.requests", "0"},
+			{both, "a hash sign in a query is refused", "client.status", "400"},
+			{both, "a hash sign in a query is refused", "upstream.requests", "0"},
 		},
 	},
 	{

@@ -280,6 +280,7 @@ func startYardsticks(t *testing.T, running map[string]*upstream) *yardsticks {
 			t.Logf("the yardsticks say: %s", complaints.String())
 		}
 	})
+	defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop() // which ends their output
 	var y yardsticks
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err == nil {

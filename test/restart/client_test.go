@@ -1,10 +1,9 @@
 package restart
 
 import (
-	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,31 +12,33 @@ import (
 	"time"
 )
 
-// load is a number of clients, none of which ever tries anything twice.
+// A load is a number of clients, none of which ever tries anything twice.
 type load struct {
-	address string
+	dial    dialer
 	answers atomic.Int64
 	failed  atomic.Int64
 	clients sync.WaitGroup
+	end     func() // ends the clients, and waits for them
 	done    chan struct{}
 	t       *testing.T
 }
 
 // A visit is one kind of request.
 type visit struct {
-	host, path, want string // the answer contains it
+	host, path, want string // the answer contains it, or leads to it
+	header           string // a line of the request's; empty: none
 }
 
-// begin starts clients that go on until end: for each visit, with a new
-// connection for each request, with one that is kept, and with one that is kept
+// begin starts clients that go on until end, or the test's: for each visit, with a
+// new connection for each request, with one that is kept, and with some that are kept
 // but used now and then only.
-func begin(t *testing.T, address string, visits []visit) *load {
-	l := &load{address: address, done: make(chan struct{}), t: t}
+func begin(t *testing.T, dial dialer, visits []visit) *load {
+	l := &load{dial: dial, done: make(chan struct{}), t: t}
+	l.end = sync.OnceFunc(func() { close(l.done); l.clients.Wait() })
+	t.Cleanup(l.end)
 	for _, v := range visits {
-		for range 2 {
-			l.clients.Go(func() { l.client(v, false, 0) }) // all end with end
-			l.clients.Go(func() { l.client(v, true, 0) })
-		}
+		l.clients.Go(func() { l.client(v, false, 0) }) // all end with end
+		l.clients.Go(func() { l.client(v, true, 0) })
 		for i := range 3 {
 			l.clients.Go(func() { l.client(v, true, time.Duration(i+1)*77*time.Millisecond) })
 		}
@@ -47,20 +48,21 @@ func begin(t *testing.T, address string, visits []visit) *load {
 
 // until returns when there have been so many answers, or a failure.
 func (l *load) until(answers int64) {
+	l.t.Helper()
+	last, since := int64(0), time.Now()
 	for l.answers.Load() < answers && l.failed.Load() == 0 {
+		if now := l.answers.Load(); now != last {
+			last, since = now, time.Now()
+		} else if time.Since(since) > patience {
+			l.t.Fatalf("no answer has come for %s, after %d of %d", patience, last, answers)
+		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-func (l *load) end() {
-	close(l.done)
-	l.clients.Wait()
-}
-
 // client makes one request after another, with pauses in between.
 func (l *load) client(v visit, keep bool, pause time.Duration) {
-	var conn net.Conn
-	var reader *bufio.Reader
+	var conn connection
 	for n := 0; ; n++ {
 		select {
 		case <-l.done:
@@ -70,15 +72,23 @@ func (l *load) client(v visit, keep bool, pause time.Duration) {
 			return
 		case <-time.After(pause):
 		}
+		if conn != nil && !conn.usable() {
+			conn.Close()
+			conn = nil
+		}
 		if conn == nil {
 			var err error
-			if conn, err = net.Dial("tcp", l.address); err != nil {
+			if conn, err = l.dial(v.host); err != nil {
 				l.fail(v, n, err)
 				return
 			}
-			reader = bufio.NewReader(conn)
 		}
-		closes, err := l.ask(conn, reader, v)
+		closes, err := l.ask(conn, v)
+		if err == errUnused {
+			conn.Close()
+			conn = nil
+			continue
+		}
 		if err != nil {
 			l.fail(v, n, err)
 			return
@@ -98,20 +108,32 @@ func (l *load) fail(v visit, n int, err error) {
 }
 
 // ask makes one request, and reports whether the connection ends with it.
-func (l *load) ask(conn net.Conn, reader *bufio.Reader, v visit) (closes bool, err error) {
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", v.path, v.host); err != nil {
-		return false, err
-	}
-	resp, err := http.ReadResponse(reader, nil)
+func (l *load) ask(conn connection, v visit) (closes bool, err error) {
+	resp, body, err := conn.ask(v)
 	if err != nil {
 		return false, err
 	}
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return false, err
-	}
-	if resp.StatusCode != http.StatusOK || !strings.Contains(string(body), v.want) {
-		return false, fmt.Errorf("%s %q", resp.Status, body)
+	location := resp.Header.Get("Location")
+	switch {
+	case resp.StatusCode == http.StatusPermanentRedirect && location != "" && location == v.want:
+	case resp.StatusCode == http.StatusOK && strings.Contains(body, v.want):
+	default:
+		return false, fmt.Errorf("%s %q %q", resp.Status, location, body)
 	}
 	return resp.Close, nil
+}
+
+// witnesses are the certificates that clients were shown.
+type witnesses struct {
+	roots *x509.CertPool
+	mu    sync.Mutex
+	seen  map[string]bool // by serial number
+}
+
+// note is for tls.Config.VerifyConnection.
+func (w *witnesses) note(state tls.ConnectionState) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen[state.PeerCertificates[0].SerialNumber.String()] = true
+	return nil
 }

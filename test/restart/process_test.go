@@ -9,7 +9,12 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
+
+// patience is how long something may take that happens at once. Without an end to it
+// nobody would learn what did not happen.
+const patience = time.Minute
 
 // A process is a running clerk-proxy.
 type process struct {
@@ -55,7 +60,7 @@ func cleanEnv() (env []string) {
 
 // withoutRequests leaves out what there are thousands of.
 func withoutRequests(log string) string {
-	return regexp.MustCompile(`(?m)^.* msg=request .* status=200 .*\n`).ReplaceAllString(log, "")
+	return regexp.MustCompile(`(?m)^.* msg=request .* status=(?:200|308) .*\n`).ReplaceAllString(log, "")
 }
 
 func (p *process) Write(b []byte) (int, error) {
@@ -77,6 +82,7 @@ func (p *process) output() string {
 func (p *process) says(pattern string, n int) string {
 	p.t.Helper()
 	expression := regexp.MustCompile(pattern)
+	late := time.After(patience)
 	for {
 		p.mu.Lock()
 		output, more := p.said.String(), p.more
@@ -86,6 +92,8 @@ func (p *process) says(pattern string, n int) string {
 		}
 		select {
 		case <-more:
+		case <-late:
+			p.t.Fatalf("%d has not said %s %d times:\n%s", p.command.Process.Pid, pattern, n, withoutRequests(p.output()))
 		case <-p.ended:
 			p.t.Fatalf("%d ended without saying %s: %v\n%s", p.command.Process.Pid, pattern, p.err, p.output())
 		}
@@ -99,11 +107,21 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
+// end waits for the end of a process, and returns the error that it ended with.
+func (p *process) end() error {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		p.t.Fatalf("%d does not end:\n%s", p.command.Process.Pid, withoutRequests(p.output()))
+	}
+	return p.err
+}
+
 // ends waits for the end of a process, which must be a good one.
 func (p *process) ends() {
 	p.t.Helper()
-	<-p.ended
-	if p.err != nil {
-		p.t.Errorf("%d ended with %v", p.command.Process.Pid, p.err)
+	if err := p.end(); err != nil {
+		p.t.Errorf("%d ended with %v", p.command.Process.Pid, err)
 	}
 }

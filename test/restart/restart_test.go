@@ -1,6 +1,7 @@
 package restart
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -27,6 +28,7 @@ type setting struct {
 	mu       sync.Mutex
 	rejected []string // keys that the Frontend API did not know
 	keys     map[string]bool
+	issuer   *issuer // nil: there is no TLS
 }
 
 func newSetting(t *testing.T) *setting {
@@ -84,7 +86,11 @@ func (s *setting) configure(n int) {
 	if n%2 == 1 {
 		more = fmt.Sprintf(site, "blog", "blog.dev", s.fapi, s.app, 30)
 	}
-	s.replace("clerk-proxy.yaml", "listen: 127.0.0.1:0\nwatch_interval: 50ms\nsites:\n"+
+	tls := ""
+	if s.issuer != nil {
+		tls = "http_listen: localhost:0\nhttp3: true\ntls:\n  certificates:\n    - {cert: app.pem, key: app.pem}\n    - {cert: shop.pem, key: shop.pem}\n"
+	}
+	s.replace("clerk-proxy.yaml", "listen: 127.0.0.1:0\n"+tls+"watch_interval: 50ms\nsites:\n"+
 		fmt.Sprintf(site, "app", "app.dev", s.fapi, s.app, 30)+
 		fmt.Sprintf(site, "shop", "shop.dev", s.fapi, s.app, 30+n)+more)
 }
@@ -103,11 +109,33 @@ func (s *setting) serve(flags ...string) *process {
 	return start(s.t, exec.Command(clerkProxy, append([]string{"serve", "--config", s.path("clerk-proxy.yaml")}, flags...)...))
 }
 
+// secure has the server do TLS, with the first certificates.
+func (s *setting) secure() {
+	s.issuer = newIssuer(s.t)
+	s.renew(0)
+	s.configure(0)
+}
+
+// renew writes the n-th certificates.
+func (s *setting) renew(n int) {
+	s.replace("app.pem", s.issuer.issue(100+n, "app.dev"))
+	s.replace("shop.pem", s.issuer.issue(200+n, "shop.dev"))
+}
+
 var visits = []visit{
-	{"app.dev", "/__clerk/v1/client", "clerk for app.dev"},
-	{"app.dev", "/page", "application for app.dev"},
-	{"shop.dev", "/__clerk/v1/client", "clerk for shop.dev"},
-	{"shop.dev", "/slow", "application for shop.dev"},
+	{host: "app.dev", path: "/__clerk/v1/client", want: "clerk for app.dev"},
+	{host: "app.dev", path: "/page", want: "application for app.dev"},
+	{host: "shop.dev", path: "/__clerk/v1/client", want: "clerk for shop.dev"},
+	{host: "shop.dev", path: "/slow", want: "application for shop.dev"},
+}
+
+// plainVisits are those by plain HTTP to a server that does TLS: redirected, or
+// served to a proxy in front.
+var plainVisits = []visit{
+	{host: "app.dev", path: "/page?x", want: "https://app.dev/page?x"},
+	{host: "shop.dev", path: "/__clerk/v1/client", want: "https://shop.dev/__clerk/v1/client"},
+	{host: "app.dev", path: "/__clerk/v1/client", want: "clerk for app.dev", header: "X-Forwarded-Proto: https\r\n"},
+	{host: "shop.dev", path: "/slow", want: "application for shop.dev", header: "X-Forwarded-Proto: https\r\n"},
 }
 
 // TestNoRequestFails reloads and restarts a process while clients that never try
@@ -115,13 +143,43 @@ var visits = []visit{
 func TestNoRequestFails(t *testing.T) {
 	s := newSetting(t)
 	p := s.serve("--handover", s.path("handover.sock"))
-	l := begin(t, p.says(`msg=listening address=(\S+)`, 1), visits)
+	s.changeUnder(p, begin(t, plainly(p.says(`msg=listening address=(\S+)`, 1)), visits))
+}
 
+// TestNoRequestFailsWithTLS is the same with a server that does TLS, with plain
+// HTTP, HTTP/1.1 over TLS, HTTP/2 and HTTP/3 at once, and with certificates that change
+// too.
+func TestNoRequestFailsWithTLS(t *testing.T) {
+	s := newSetting(t)
+	s.secure()
+	p := s.serve("--handover", s.path("handover.sock"))
+	secure, plain := p.says(`msg=listening address=(\S+) .*serves="https and http/3"`, 1), p.says(`msg=listening address=(\S+) .*serves="redirects to https"`, 1)
+	witnesses := s.issuer.trust()
+	s.changeUnder(p,
+		begin(t, plainly(plain), plainVisits),
+		begin(t, witnesses.securely(secure), visits),
+		begin(t, witnesses.by2(secure), visits),
+		begin(t, witnesses.by3(secure), visits))
+	if n := len(witnesses.seen); n < 20 { // there are 22
+		t.Errorf("%d certificates were seen", n)
+	}
+}
+
+var requests = flag.Int("requests", 10_000, "how many requests are made at the least while a server changes")
+
+// changeUnder changes and restarts a process that is under loads, while these have
+// all the answers together.
+func (s *setting) changeUnder(p *process, loads ...*load) {
+	t := s.t
 	const restarts, reloads = 5, 6
+	each := int64(*requests / len(loads))
 	n := 0
 	for range restarts {
 		for i := range reloads {
 			n++
+			for _, l := range loads {
+				l.until(int64(n) * each / (restarts * reloads))
+			}
 			said := `msg="?reloaded`
 			switch {
 			case i%3 == 2: // a mistake changes nothing
@@ -131,6 +189,9 @@ func TestNoRequestFails(t *testing.T) {
 				s.configure(n)
 			case i%2 == 0:
 				s.configure(n)
+				if s.issuer != nil {
+					s.renew(n)
+				}
 				p.signal(syscall.SIGHUP)
 			default: // noticed without a signal
 				s.rotate(n)
@@ -143,9 +204,11 @@ func TestNoRequestFails(t *testing.T) {
 		p.ends()
 		p = next
 	}
-	l.until(10_000)
-	l.end()
-	t.Logf("%d requests, %d failed, %d restarts, %d reloads", l.answers.Load(), l.failed.Load(), restarts, n)
+	for i, l := range loads {
+		l.until(each)
+		l.end()
+		t.Logf("load %d: %d requests, %d failed, %d restarts, %d reloads", i, l.answers.Load(), l.failed.Load(), restarts, n)
+	}
 	if len(s.rejected) > 0 {
 		t.Errorf("the Frontend API was given %q", s.rejected)
 	}
@@ -163,7 +226,7 @@ func TestASuccessorThatCannotStartLeavesTheFormerServing(t *testing.T) {
 	sock := s.path("handover.sock")
 	p := s.serve("--handover", sock)
 	address := p.says(`msg=listening address=(\S+)`, 1)
-	l := begin(t, address, visits)
+	l := begin(t, plainly(address), visits)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +237,7 @@ func TestASuccessorThatCannotStartLeavesTheFormerServing(t *testing.T) {
 		{"--listen", "127.0.0.1:0," + taken.Addr().String()},
 	} {
 		next := s.serve(append(flags, "--handover", sock)...)
-		if <-next.ended; next.err == nil {
+		if err := next.end(); err == nil {
 			t.Errorf("%v: it did start", flags)
 		}
 	}
@@ -192,7 +255,7 @@ func TestASuccessorThatCannotStartLeavesTheFormerServing(t *testing.T) {
 	if err := p.command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.ended
+	_ = p.end()
 	next := s.serve("--handover", sock, "--listen", address)
 	if got := next.says(`msg=listening address=(\S+)`, 1); got != address {
 		t.Errorf("listens at %s", got)
@@ -223,10 +286,13 @@ func TestSystemd(t *testing.T) {
 	defer notify.Close()
 	told := func(want string) {
 		t.Helper()
+		if err := notify.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
 		buf := make([]byte, 1024)
 		n, err := notify.Read(buf)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("waiting for %q: %v", want, err)
 		}
 		if got := string(buf[:n]); !strings.HasPrefix(got, want) {
 			t.Errorf("told %q, want %q", got, want)
@@ -253,7 +319,7 @@ func TestSystemd(t *testing.T) {
 
 	// Clients go on through a restart; what comes in between waits.
 	fast := []visit{visits[0], visits[1], visits[2]}
-	l := begin(t, held.Addr().String(), fast)
+	l := begin(t, plainly(held.Addr().String()), fast)
 	for i := range 4 {
 		l.until(int64(i+1) * 1000)
 		p.signal(syscall.SIGTERM)

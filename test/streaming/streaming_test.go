@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clerkproxy/clerkproxy/internal/instance"
 )
@@ -24,6 +25,10 @@ const (
 	large  = 64 << 20
 	growth = 16 << 20 // what the process may grow by
 )
+
+// patience is how long a body may take, of which a part waits for another to arrive:
+// where one is buffered, it waits for ever.
+const patience = time.Minute
 
 // pattern is size bytes of which no two blocks are alike.
 func pattern(size int64) io.Reader { return io.LimitReader(&blocks{}, size) }
@@ -67,7 +72,7 @@ func start(t *testing.T, fapi string) process {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/clerk-proxy").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.CommandContext(t.Context(), binary, "serve", "--listen", "127.0.0.1:0", "--fapi-url", fapi, "--host", "127.0.0.1", "--log-format", "text")
+	cmd := exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--fapi-url", fapi, "--host", "127.0.0.1", "--log-format", "text")
 	cmd.Env = append(os.Environ(), "CLERK_PUBLISHABLE_KEY="+instance.PublishableKey("clerk.app.dev", true), "CLERK_SECRET_KEY=sk_live_streaming")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -77,15 +82,18 @@ func start(t *testing.T, fapi string) process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	defer time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }).Stop()
 	lines := bufio.NewScanner(stderr)
+	var log strings.Builder
 	for lines.Scan() {
+		log.WriteString(lines.Text() + "\n")
 		if _, rest, ok := strings.Cut(lines.Text(), "address="); ok {
 			address, _, _ := strings.Cut(rest, " ")
 			go func() { _, _ = io.Copy(io.Discard, stderr) }() // ends with the process
 			return process{cmd.Process.Pid, "http://" + address + "/__clerk"}
 		}
 	}
-	t.Fatal("clerk-proxy did not start")
+	t.Fatalf("clerk-proxy did not start:\n%s", &log)
 	return process{}
 }
 
@@ -120,7 +128,8 @@ func TestLargeAndEndlessBodies(t *testing.T) {
 	want := digest(t, pattern(large))
 	got := make(chan string, 1)
 	hungUp := make(chan struct{})
-	tick := make(chan struct{})
+	// What is here has arrived at the other end.
+	upstreamHas, clientHas := make(chan struct{}, 1), make(chan struct{}, 1)
 	fapi := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/up":
@@ -128,7 +137,7 @@ func TestLargeAndEndlessBodies(t *testing.T) {
 			if _, err := io.ReadFull(r.Body, first); err != nil {
 				t.Error(err)
 			}
-			tick <- struct{}{} // the upstream has the first byte
+			upstreamHas <- struct{}{}
 			h := sha256.New()
 			h.Write(first)
 			if _, err := io.Copy(h, r.Body); err != nil {
@@ -140,8 +149,11 @@ func TestLargeAndEndlessBodies(t *testing.T) {
 			body := pattern(large)
 			_, _ = io.CopyN(w, body, 1000)
 			_ = http.NewResponseController(w).Flush()
-			<-tick // the client has the first byte
-			_, _ = io.Copy(w, body)
+			select {
+			case <-clientHas:
+				_, _ = io.Copy(w, body)
+			case <-r.Context().Done():
+			}
 		case "/events":
 			defer close(hungUp)
 			w.Header().Set("Content-Type", "text/event-stream")
@@ -157,7 +169,8 @@ func TestLargeAndEndlessBodies(t *testing.T) {
 	}))
 	defer fapi.Close()
 	p := start(t, fapi.URL)
-	resp, err := http.Get(p.url + "/warm-up")
+	client := &http.Client{Timeout: patience}
+	resp, err := client.Get(p.url + "/warm-up")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,23 +183,29 @@ func TestLargeAndEndlessBodies(t *testing.T) {
 		r, w := io.Pipe()
 		go func() {
 			_, _ = io.CopyN(w, body, 1000)
-			<-tick // the rest is sent once the upstream has the first byte
-			_, _ = io.Copy(w, body)
-			_ = w.Close()
+			select {
+			case <-upstreamHas:
+				_, _ = io.Copy(w, body)
+				_ = w.Close()
+			case <-t.Context().Done():
+			}
 		}()
 		req, _ := http.NewRequestWithContext(t.Context(), "POST", p.url+"/up", r)
 		req.ContentLength = large
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if s := <-got; s != want || resp.StatusCode != 200 {
-			t.Errorf("status %d, digest %s, want %s", resp.StatusCode, s, want)
+		if resp.StatusCode != 200 {
+			t.Fatal(resp.Status)
+		}
+		if s := <-got; s != want {
+			t.Errorf("digest %s, want %s", s, want)
 		}
 	})
 	t.Run("64 MiB down", func(t *testing.T) {
-		resp, err := http.Get(p.url + "/down")
+		resp, err := client.Get(p.url + "/down")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +214,7 @@ func TestLargeAndEndlessBodies(t *testing.T) {
 		if _, err := io.ReadFull(resp.Body, first); err != nil {
 			t.Fatal(err)
 		}
-		tick <- struct{}{}
+		clientHas <- struct{}{}
 		h := sha256.New()
 		h.Write(first)
 		if _, err := io.Copy(h, resp.Body); err != nil {
@@ -206,7 +225,7 @@ func TestLargeAndEndlessBodies(t *testing.T) {
 		}
 	})
 	t.Run("an endless event stream", func(t *testing.T) {
-		resp, err := http.Get(p.url + "/events")
+		resp, err := client.Get(p.url + "/events")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +238,11 @@ func TestLargeAndEndlessBodies(t *testing.T) {
 			_, _ = events.ReadString('\n')
 		}
 		resp.Body.Close()
-		<-hungUp // the upstream's side ends with the client's
+		select {
+		case <-hungUp:
+		case <-time.After(patience):
+			t.Fatal("the upstream's side does not end with the client's")
+		}
 	})
 
 	if grown := p.peak(t) - before; grown > growth {

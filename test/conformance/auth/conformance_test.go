@@ -282,7 +282,10 @@ func startYardstick(t *testing.T) string {
 	}
 	cmd := exec.CommandContext(t.Context(), "node", "yardstick.js", dir)
 	cmd.Env = append(os.Environ(), "CLERK_TELEMETRY_DISABLED=1", "NODE_ENV=test")
-	cmd.Stderr = os.Stderr
+	// Not our own standard error itself: Node makes what it inherits
+	// non-blocking, and go test then loses lines.
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -297,7 +300,11 @@ func startYardstick(t *testing.T) string {
 	t.Cleanup(func() {
 		stdin.Close()
 		_ = cmd.Wait()
+		if complaints.Len() > 0 {
+			t.Logf("the yardstick says: %s", complaints.String())
+		}
 	})
+	defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop() // which ends its output
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		t.Fatalf("the yardstick did not start: %v", err)
