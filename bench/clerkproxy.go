@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 func clerkproxy() peer {
@@ -18,33 +18,25 @@ func clerkproxy() peer {
 	}
 }
 
-// serve is clerk-proxy serve. Until it has TLS of its own, tlsserve has it for
-// HTTP/2.
+// serve is clerk-proxy serve.
 func serve(s setting, publishable, secret string, extra ...string) (*exec.Cmd, error) {
-	binary, args := s.clerkproxy(), []string{"serve"}
-	if s.http2 {
-		help, err := output(context.Background(), "", binary, "serve", "--help")
-		if err != nil {
-			return nil, err
-		}
-		if strings.Contains(help, "--tls-cert") {
-			args = append(args, "--tls-cert", s.certs.Cert, "--tls-key", s.certs.Key)
-		} else {
-			binary, args = s.tlsserve(), []string{"--cert", s.certs.Cert, "--key", s.certs.Key}
-			if _, err := output(context.Background(), s.root, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "./bench/tlsserve"); err != nil {
-				return nil, err
-			}
-		}
+	admin, err := s.freePort()
+	if err != nil {
+		return nil, err
 	}
-	args = append(args,
-		"--listen", s.listen(), "--proxy-url", proxyURL, "--fapi-url", "https://"+s.upstream,
-		"--fapi-ca", s.certs.CA, "--log-level", "warn")
-	cmd := exec.Command(binary, append(args, extra...)...)
+	args := []string{"serve",
+		"--listen", s.listen(), "--proxy-url", proxyURL, "--fapi-url", "https://" + s.upstream, "--fapi-ca", s.certs.CA,
+		"--log-level", "warn", "--admin-listen", fmt.Sprintf("127.0.0.1:%d", admin)}
+	if s.profile != "" {
+		args = append(args, "--admin-pprof")
+	}
+	if s.http2 {
+		args = append(args, "--tls-cert", s.certs.Cert, "--tls-key", s.certs.Key)
+	}
+	cmd := exec.Command(s.clerkproxy(), append(args, extra...)...)
 	cmd.Env = []string{"CLERK_PUBLISHABLE_KEY=" + publishable, "CLERK_SECRET_KEY=" + secret}
 	return cmd, nil
 }
-
-func (e *environment) tlsserve() string { return filepath.Join(e.cache, "tlsserve") }
 
 func (e *environment) clerkproxy() string {
 	if e.binary != "" {

@@ -61,6 +61,7 @@ type options struct {
 	out       string
 	binary    string
 	install   bool
+	profile   string // file; empty: none
 }
 
 func parseOptions(args []string) (options, error) {
@@ -77,6 +78,7 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&workloads, "workloads", "all", "comma-separated: "+strings.Join(names(allWorkloads()), ", "))
 	flags.StringVar(&o.out, "out", "bench", "directory for RESULTS.md and results.svg; empty: none")
 	flags.StringVar(&o.binary, "clerk-proxy", "", "clerk-proxy binary to measure, instead of building this tree's")
+	flags.StringVar(&o.profile, "profile", "", "profile clerk-proxy under its workloads and write the sum to this file, instead of comparing it; -measure, -workloads and -clerk-proxy count")
 	flags.BoolVar(&o.install, "install", false, "install what is missing of nginx and HAProxy with apt-get")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -100,6 +102,12 @@ func parseOptions(args []string) (options, error) {
 			if !given[name] {
 				set()
 			}
+		}
+	}
+	if o.profile != "" {
+		o.rounds, o.out, peers = 1, "", "clerkproxy"
+		if workloads == "all" {
+			workloads = "json-h1,json-h2,clerkjs,upload,download"
 		}
 	}
 	var err error

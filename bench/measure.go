@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -100,6 +101,9 @@ func run(ctx context.Context, args []string) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+	}
+	if o.profile != "" {
+		return b.writeProfile(ctx)
 	}
 	r := report{
 		bench: b, versions: versions, absent: absent, machine: describeMachine(ctx),
@@ -257,8 +261,9 @@ func (b *bench) measure(ctx context.Context, w workload, p peer) error {
 	}
 	saturation := w.saturation
 	saturation.Kind, saturation.HTTP2, saturation.Warmup, saturation.Duration = kindSaturation, w.http2, b.warmup, b.options.measure
+	profiled := b.profileDuring(ctx, i, w.name, b.warmup)
 	r, err := b.load(ctx, i, saturation)
-	if err != nil {
+	if err := cmp.Or(err, <-profiled); err != nil {
 		return err
 	}
 	add := func(metric string, value float64) { b.found.add(w.name, p.name, metric, value) }
@@ -272,7 +277,7 @@ func (b *bench) measure(ctx context.Context, w workload, p peer) error {
 	add(metricMemory, float64(r.Memory))
 	line := fmt.Sprintf("%-10s %-13s %9.1f µs a request  %9.1f requests/s  %5.1f MiB", w.name, p.name, cpu, rps, float64(r.Memory)/(1<<20))
 
-	if w.rate.Connections > 0 {
+	if w.rate.Connections > 0 && b.profile == "" {
 		rate := w.rate
 		rate.Kind, rate.HTTP2, rate.Warmup, rate.Duration = kindRate, w.http2, b.warmup/2, b.options.measure
 		if r, err = b.load(ctx, i, rate); err != nil {

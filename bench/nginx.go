@@ -21,7 +21,7 @@ func nginxTuned() peer {
 		name: "nginx", title: "nginx, tuned", verifies: true, toUpstream: "HTTP/1.1, kept alive",
 		prepare: prepareNginx,
 		command: func(s setting) (*exec.Cmd, error) { return nginx(s, nginxTunedServer) },
-		note:    "upstream keepalive 256, TLS sessions reused, unbuffered uploads, no temporary files, proxy_cache for /npm/ with a lock",
+		note:    "upstream keepalive 256, TLS sessions reused, unbuffered uploads, no temporary files, buffers of the size that serves it best, proxy_cache for /npm/ with a lock",
 	}
 }
 
@@ -116,10 +116,11 @@ const nginxTunedServer = `
   proxy_cache_path {dir}/cache levels=1:2 keys_zone=npm:1m max_size=64m inactive=1h use_temp_path=off;
   proxy_http_version 1.1;
   proxy_request_buffering off;
+  client_body_buffer_size 64k;
   proxy_max_temp_file_size 0;
-  proxy_buffer_size 16k;
-  proxy_buffers 8 32k;
-  proxy_busy_buffers_size 64k;
+  proxy_buffer_size 64k;
+  proxy_buffers 4 128k;
+  proxy_busy_buffers_size 256k;
   proxy_ssl_server_name on;
   proxy_ssl_name {fapi};
   proxy_ssl_session_reuse on;

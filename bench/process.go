@@ -72,10 +72,14 @@ func processTree(root int) ([]int, error) {
 	return tree, nil
 }
 
-// processorTime is that of several processes together.
+// processorTime is that of several processes together. One that has ended is left
+// out: nginx has one that looks at its cache a minute after the start, and goes.
 func processorTime(pids []int) (total time.Duration, err error) {
 	for _, pid := range pids {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -93,6 +97,9 @@ func processorTime(pids []int) (total time.Duration, err error) {
 func residentMemory(pids []int) (total int64, err error) {
 	for _, pid := range pids {
 		rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
