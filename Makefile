@@ -5,25 +5,33 @@ BIN      := bin/clerk-proxy
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint build bench fuzz vuln npm chromium nginx clean
+.PHONY: help demo test unit lint build release soak bench profile microbench fuzz vuln npm chromium nginx fronts systemd clean
 
 # Modules of their own, as they need what the library does not: the examples of
-# the guides, and the tests with an ACME server.
-MODULES := docs/examples test/acme
+# the guides, the tests with an ACME server, those of what is deployed, and h2spec.
+MODULES := docs/examples test/acme test/deploy test/h2spec
+
+# Tests of what is built, from outside: there is little that the race detector could
+# find in the tests themselves, and it takes them four times as long.
+OUTSIDE := $(addprefix github.com/clerkproxy/clerkproxy/test/,browser check fronts release restart streaming)
 
 help: ## Say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# Not by go run, which calls Ctrl-C an error.
 demo: npm ## Sign in through the proxy, on http://localhost:8080, without an account or a network
-	@$(GO) run ./cmd/clerk-proxy demo
+	@$(GO) build -o bin/demo ./cmd/clerk-proxy
+	@bin/demo demo
 
-test: lint npm chromium nginx ## Run every test: lint, unit, conformance with Clerk's SDK, real ClerkJS in Chromium
-	$(GO) test -race -count=1 -timeout 10m ./...
-	@for module in $(MODULES); do (cd $$module && $(GO) test -race -count=1 -timeout 10m ./...) || exit 1; done
+test: lint npm chromium fronts systemd ## Run every test: lint, unit, conformance with Clerk's SDK, real ClerkJS in Chromium
+	$(GO) test -race -count=1 -timeout 10m $(filter-out $(OUTSIDE),$(shell $(GO) list ./...))
+	$(GO) test -count=1 -timeout 10m $(OUTSIDE)
+	@for module in $(filter-out test/deploy,$(MODULES)); do (cd $$module && $(GO) test -race -count=1 -timeout 10m ./...) || exit 1; done
+	cd test/deploy && $(GO) test -count=1 ./... # which runs one thing after another, and is large
 
-unit: ## Run the tests that need neither npm, Chromium nor nginx
+unit: ## Run the tests that need neither npm, Chromium nor fronts
 	$(GO) test -race $$($(GO) list ./... | grep -v /test/)
-	@for module in $(MODULES); do (cd $$module && $(GO) test -race ./...) || exit 1; done
+	@for module in $(filter-out test/deploy,$(MODULES)); do (cd $$module && $(GO) test -race ./...) || exit 1; done
 
 lint: ## Check formatting, go.mod and the code
 	@test -z "$$(gofmt -l .)" || { echo "Not gofmt'ed:"; gofmt -l .; exit 1; }
@@ -35,10 +43,27 @@ lint: ## Check formatting, go.mod and the code
 	done
 
 build: ## Build bin/clerk-proxy, static and reproducible
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/clerk-proxy
+	$(GO) run ./internal/release -binary $(BIN)
+
+release: ## Build what is published, into dist/: an archive a platform, and their checksums
+	$(GO) run ./internal/release -out dist
 
 bench: npm chromium ## Measure this proxy and its peers side by side, about 20 minutes on a quiet machine
 	$(GO) run ./bench -install
+
+profile: npm ## Renew the profile that the binary is optimised with, on a quiet machine
+	$(GO) run ./bench -profile cmd/clerk-proxy/profile.pgo -measure 10s
+
+# What a plain request, a hit in the cache and a waiting client cost, and their parts.
+HOT := . ./internal/front ./internal/upstream ./internal/assets ./internal/wire ./internal/metrics
+
+microbench: ## Measure the hot functions into bin/bench.txt, and compare with OLD=file from before a change
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench . -count 6 $(HOT) | tee bin/bench.txt
+	@test -z "$(OLD)" || $(GO) run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da $(OLD) bin/bench.txt
+
+soak: ## Change and restart a server under half a million requests, some minutes
+	$(GO) test -count=1 -timeout 2h -run NoRequestFails -v ./test/restart -requests 250000
 
 fuzz: ## Fuzz whatever parses bytes from outside, FUZZTIME each (default 30s)
 	@for pkg in $$($(GO) list ./...); do \
@@ -52,7 +77,7 @@ vuln: ## Look for known vulnerabilities in what is called
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 clean: ## Remove what was built and installed here
-	rm -rf bin npm/node_modules
+	rm -rf bin dist npm/node_modules
 
 # What the demo and the tests need, installed once.
 
@@ -70,7 +95,19 @@ chromium: ## Install Debian's Chromium
 		$$SUDO apt-get update -qq >/dev/null && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
 nginx: ## Install Debian's nginx
-	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || { \
-		echo "Installing nginx (once)"; \
-		SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
-		$$SUDO apt-get update -qq >/dev/null && $$SUDO env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nginx >/dev/null; }
+	$(call install,nginx,nginx)
+
+fronts: nginx ## Install what the documented fronts are tested with: nginx, HAProxy and Caddy
+	$(call install,haproxy,haproxy)
+	$(call install,caddy,caddy)
+
+systemd: ## Install what looks at systemd's units
+	$(call install,systemd-analyze,systemd)
+
+# A program, and Debian's package that has it. A service in it does not start.
+define install
+@command -v $(1) >/dev/null || test -x /usr/sbin/$(1) || { \
+	echo "Installing $(2) (once)"; \
+	SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
+	$$SUDO apt-get update -qq >/dev/null && $$SUDO env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $(2) >/dev/null; }
+endef
