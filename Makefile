@@ -5,7 +5,7 @@ BIN      := bin/clerk-proxy
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint build release soak bench profile microbench fuzz vuln npm chromium nginx fronts systemd clean
+.PHONY: help demo test unit lint build release soak bench profile microbench fuzz vuln installed npm chromium nginx fronts systemd clean
 
 # Modules of their own, as they need what the library does not: the examples of
 # the guides, the tests with an ACME server, those of what is deployed, and h2spec.
@@ -23,15 +23,18 @@ demo: npm ## Sign in through the proxy, on http://localhost:8080, without an acc
 	@$(GO) build -o bin/demo ./cmd/clerk-proxy
 	@bin/demo demo
 
-test: lint npm chromium fronts systemd ## Run every test: lint, unit, conformance with Clerk's SDK, real ClerkJS in Chromium
-	$(GO) test -race -count=1 -timeout 10m $(filter-out $(OUTSIDE),$(shell $(GO) list ./...))
-	$(GO) test -count=1 -timeout 10m $(OUTSIDE)
-	@for module in $(filter-out test/deploy,$(MODULES)); do (cd $$module && $(GO) test -race -count=1 -timeout 10m ./...) || exit 1; done
-	cd test/deploy && $(GO) test -count=1 ./... # which runs one thing after another, and is large
+# What has to be installed is, while lint compiles. Lint has vetted all there is:
+# go test would do so again, and what depends on the race detector from the ground up.
+test: ## Run every test: lint, unit, conformance with Clerk's SDK, real ClerkJS in Chromium
+	@$(MAKE) --no-print-directory -j2 lint installed
+	$(GO) test -vet=off -race -count=1 -timeout 10m $(filter-out $(OUTSIDE),$(shell $(GO) list ./...))
+	$(GO) test -vet=off -count=1 -timeout 10m $(OUTSIDE)
+	cd test/acme && $(GO) test -vet=off -race -count=1 -timeout 10m ./...
+	@for module in $(filter-out test/acme,$(MODULES)); do (cd $$module && $(GO) test -vet=off -count=1 -timeout 10m ./...) || exit 1; done
 
 unit: ## Run the tests that need neither npm, Chromium nor fronts
 	$(GO) test -race $$($(GO) list ./... | grep -v /test/)
-	@for module in $(filter-out test/deploy,$(MODULES)); do (cd $$module && $(GO) test -race ./...) || exit 1; done
+	@for module in $(filter-out test/deploy,$(MODULES)); do (cd $$module && $(GO) test ./...) || exit 1; done
 
 lint: ## Check formatting, go.mod and the code
 	@test -z "$$(gofmt -l .)" || { echo "Not gofmt'ed:"; gofmt -l .; exit 1; }
@@ -81,6 +84,11 @@ clean: ## Remove what was built and installed here
 
 # What the demo and the tests need, installed once.
 
+# One after another, as apt does one thing at a time.
+installed: npm
+	$(call install,chromium)
+	$(call install,nginx haproxy caddy systemd-analyze,--no-install-recommends)
+
 npm: npm/node_modules/.package-lock.json ## Install Clerk's npm packages
 npm/node_modules/.package-lock.json: npm/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or later"; exit 1; }
@@ -89,25 +97,23 @@ npm/node_modules/.package-lock.json: npm/package-lock.json
 	@touch $@
 
 chromium: ## Install Debian's Chromium
-	@command -v chromium >/dev/null || { \
-		echo "Installing Chromium (once)"; \
-		SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
-		$$SUDO apt-get update -qq >/dev/null && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+	$(call install,chromium)
 
 nginx: ## Install Debian's nginx
-	$(call install,nginx,nginx)
+	$(call install,nginx,--no-install-recommends)
 
-fronts: nginx ## Install what the documented fronts are tested with: nginx, HAProxy and Caddy
-	$(call install,haproxy,haproxy)
-	$(call install,caddy,caddy)
+fronts: ## Install what the documented fronts are tested with: nginx, HAProxy and Caddy
+	$(call install,nginx haproxy caddy,--no-install-recommends)
 
 systemd: ## Install what looks at systemd's units
-	$(call install,systemd-analyze,systemd)
+	$(call install,systemd-analyze,--no-install-recommends)
 
-# A program, and Debian's package that has it. A service in it does not start.
+# Those of some programs that are missing, by apt, from the packages of the same names.
+# A service in one does not start.
 define install
-@command -v $(1) >/dev/null || test -x /usr/sbin/$(1) || { \
-	echo "Installing $(2) (once)"; \
+@missing=$$(PATH=$$PATH:/usr/sbin; for program in $(1); do command -v $$program >/dev/null || echo $${program%-analyze}; done); \
+test -z "$$missing" || { \
+	echo "Installing" $$missing "(once)"; \
 	SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
-	$$SUDO apt-get update -qq >/dev/null && $$SUDO env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $(2) >/dev/null; }
+	$$SUDO apt-get update -qq >/dev/null && $$SUDO env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq $(2) $$missing >/dev/null; }
 endef
