@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/clerkproxy/clerkproxy/internal/freeport"
 )
 
 func TestMain(m *testing.M) {
@@ -71,6 +73,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SK", liveSecretKey)
 			env.Setenv("PK_TEST", testPublishableKey)
 			env.Setenv("SK_TEST", testSecretKey)
+			env.Setenv("FREE", freeport.Address(env.T().(testing.TB))) // over UDP too
 			// The race detector would have every process sleep before it ends.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			// One address by default is one too few for all that run at a time.

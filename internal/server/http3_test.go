@@ -19,7 +19,12 @@ import (
 	"github.com/clerkproxy/clerkproxy/internal/freeport"
 )
 
-func overHTTP3(c *Config) { c.HTTP3, c.HTTPListen = true, nil }
+// overHTTP3 has a server speak HTTP/3 as well, at a port that is free over UDP too.
+func overHTTP3(t *testing.T) func(*Config) {
+	t.Helper()
+	address := freeport.Address(t)
+	return func(c *Config) { c.Listen, c.HTTPListen, c.HTTP3 = []string{address}, nil, true }
+}
 
 // client3 speaks HTTP/3 with whoever has the address, under any name.
 func (p *pair) client3(t *testing.T, address string) *http.Client {
@@ -59,7 +64,7 @@ func TestHTTP3(t *testing.T) {
 	site := Site{AppURL: app, Hosts: []string{"app.dev"}}
 	site.Proxy.FrontendAPIURL = fapi.String()
 	access := make(chan Access, 64)
-	r := run(t, site, secured(p), overHTTP3, func(c *Config) { c.OnAccess = func(a Access) { access <- a } })
+	r := run(t, site, secured(p), overHTTP3(t), func(c *Config) { c.OnAccess = func(a Access) { access <- a } })
 	address := strings.TrimPrefix(r.url, "http://")
 	over3, over2 := p.client3(t, address), p.client(t, address, "HTTP/2.0")
 
@@ -133,7 +138,7 @@ func TestWhoIsToldOfHTTP3(t *testing.T) {
 	p := newPair(t, "app.dev", "localhost")
 	site := Site{App: http.NotFoundHandler()}
 	site.Proxy.FrontendAPIURL = fapi.String()
-	secure := run(t, site, secured(p), overHTTP3)
+	secure := run(t, site, secured(p), overHTTP3(t))
 	address := strings.TrimPrefix(secure.url, "http://")
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0", "HTTP/3.0"} {
 		client := p.client(t, address, protocol)
@@ -192,7 +197,7 @@ func TestDatagramSocketsChangeWithAReload(t *testing.T) {
 			<-release
 		}
 		fmt.Fprint(w, "app")
-	})}, secured(p), overHTTP3)
+	})}, secured(p), overHTTP3(t))
 	address := strings.TrimPrefix(r.url, "http://")
 	first := p.client3(t, address)
 	fetch(t, first, "https://app.dev/")
@@ -210,8 +215,8 @@ func TestDatagramSocketsChangeWithAReload(t *testing.T) {
 	await(t, began)
 
 	// Another address, and not the first one any more.
-	r.reload(t, func(c *Config) { c.Listen = []string{"localhost:0"} })
-	second := await(t, r.listening).String()
+	second := freeport.Address(t)
+	r.reload(t, func(c *Config) { c.Listen = []string{second} })
 	fetch(t, p.client3(t, second), "https://app.dev/")
 	close(release)
 	if got := await(t, slow); got != "app" {
@@ -220,7 +225,7 @@ func TestDatagramSocketsChangeWithAReload(t *testing.T) {
 	waitUntilDatagramsAreFree(t, address)
 
 	// And none.
-	r.reload(t, func(c *Config) { c.Listen, c.HTTP3 = []string{"localhost:0"}, false })
+	r.reload(t, func(c *Config) { c.Listen, c.HTTP3 = []string{second}, false })
 	waitUntilDatagramsAreFree(t, second)
 }
 
@@ -240,7 +245,7 @@ func waitUntilDatagramsAreFree(t *testing.T, address string) {
 // passes them.
 func passedBySystemd(t *testing.T) (web net.Listener, udp *net.UDPConn, pass func(*Config)) {
 	t.Helper()
-	web, err := net.Listen("tcp", "127.0.0.1:0")
+	web, err := net.Listen("tcp", freeport.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +292,7 @@ func TestADatagramSocketOfSystemdThatWasGivenUpIsThereForALaterReload(t *testing
 		<-release
 		fmt.Fprint(w, "app")
 	})}
-	r := run(t, site, secured(p), overHTTP3, passed)
+	r := run(t, site, secured(p), overHTTP3(t), passed)
 	client := p.client3(t, web.Addr().String())
 	answer := make(chan string)
 	go func() {
@@ -311,19 +316,16 @@ func TestADatagramSocketOfSystemdThatWasGivenUpIsThereForALaterReload(t *testing
 }
 
 func TestAUDPPortThatIsTaken(t *testing.T) {
-	web, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := web.Addr().String()
+	address := freeport.Address(t)
 	taken, err := net.ListenPacket("udp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	c := Config{Listen: []string{address}, Inherited: map[string][]net.Listener{address: {web}}, Sites: []Site{withKeys(Site{})}}
+	c := Config{Sites: []Site{withKeys(Site{})}}
 	secured(newPair(t, "app.dev"))(&c)
-	overHTTP3(&c)
+	overHTTP3(t)(&c)
+	c.Listen = []string{address}
 	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -340,7 +342,7 @@ func TestHTTP3EndsInGoodOrder(t *testing.T) {
 		close(began)
 		<-release
 		fmt.Fprint(w, "whole")
-	})}, secured(p), overHTTP3)
+	})}, secured(p), overHTTP3(t))
 	address := strings.TrimPrefix(r.url, "http://")
 	client := p.client3(t, address)
 	answer := make(chan string)
@@ -378,7 +380,7 @@ func TestWebSocketsOverHTTP3(t *testing.T) {
 		io.Copy(conn, rw)
 	})
 	access := make(chan Access, 1)
-	r := run(t, Site{AppURL: app}, secured(p), overHTTP3, func(c *Config) { c.OnAccess = func(a Access) { access <- a } })
+	r := run(t, Site{AppURL: app}, secured(p), overHTTP3(t), func(c *Config) { c.OnAccess = func(a Access) { access <- a } })
 	conn, err := quic.DialAddr(t.Context(), strings.TrimPrefix(r.url, "http://"), &tls.Config{RootCAs: p.roots, ServerName: "app.dev", NextProtos: []string{"h3"}}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/freeport"
 )
 
 const publishableKey = "pk_live_Y2xlcmsuYXBwLmRldiQ"
@@ -23,6 +25,7 @@ const publishableKey = "pk_live_Y2xlcmsuYXBwLmRldiQ"
 type setting struct {
 	t        *testing.T
 	dir      string
+	listen   string // an address of our own, free over UDP too
 	fapi     string
 	app      string
 	mu       sync.Mutex
@@ -33,7 +36,7 @@ type setting struct {
 
 func newSetting(t *testing.T) *setting {
 	t.Helper()
-	s := &setting{t: t, dir: t.TempDir(), keys: map[string]bool{}}
+	s := &setting{t: t, dir: t.TempDir(), listen: freeport.Address(t), keys: map[string]bool{}}
 	fapi := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -90,7 +93,7 @@ func (s *setting) configure(n int) {
 	if s.issuer != nil {
 		tls = "http_listen: localhost:0\nhttp3: true\ntls:\n  certificates:\n    - {cert: app.pem, key: app.pem}\n    - {cert: shop.pem, key: shop.pem}\n"
 	}
-	s.replace("clerk-proxy.yaml", "listen: 127.0.0.1:0\n"+tls+"watch_interval: 50ms\nsites:\n"+
+	s.replace("clerk-proxy.yaml", "listen: "+s.listen+"\n"+tls+"watch_interval: 50ms\nsites:\n"+
 		fmt.Sprintf(site, "app", "app.dev", s.fapi, s.app, 30)+
 		fmt.Sprintf(site, "shop", "shop.dev", s.fapi, s.app, 30+n)+more)
 }
