@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -109,6 +110,19 @@ func TestWhatDoesNotEndInTimeIsCutOff(t *testing.T) {
 	}
 	if got := await(t, answered); got != (result{503, "time is up", nil}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// A reload may give a socket up before anybody has begun to read it.
+func TestASocketThatIsRetiredBeforeItIsServed(t *testing.T) {
+	socket := listen(t)
+	secure, _ := certificate(t)
+	s := New(Config{Handler: http.HandlerFunc(tell)})
+	s.Retire(t.Context(), socket, 0)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(socket, secure) }()
+	if err := await(t, done); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve returned %v", err)
 	}
 }
 

@@ -223,12 +223,13 @@ func (s *Server) quicConfig() *quic.Config {
 // Retire serves no more connections of a socket. Those that there are, are told
 // that they have had their last answer, and closed as they become idle, those that
 // are idle after a grace; what is left when ctx ends is cut off. Then the socket is
-// closed.
+// closed. One that Serve has not begun with is closed at once, which ends Serve.
 func (s *Server) Retire(ctx context.Context, socket *Socket, grace time.Duration) {
 	s.mu.Lock()
 	e := s.endpoints[socket]
 	s.mu.Unlock()
 	if e == nil {
+		_ = socket.Close()
 		return
 	}
 	s.leave(e, grace)
