@@ -25,9 +25,10 @@ demo: npm ## Sign in through the proxy, on http://localhost:8080, without an acc
 
 # What has to be installed is, while lint compiles. Lint has vetted all there is:
 # go test would do so again, and what depends on the race detector from the ground up.
+# Tests wait more than they work: three packages at a time keep two cores busy.
 test: ## Run every test: lint, unit, conformance with Clerk's SDK, real ClerkJS in Chromium
 	@$(MAKE) --no-print-directory -j2 lint installed
-	$(GO) test -vet=off -race -count=1 -timeout 10m $(filter-out $(OUTSIDE),$(shell $(GO) list ./...))
+	$(GO) test -vet=off -race -count=1 -p 3 -timeout 10m $(filter-out $(OUTSIDE),$(shell $(GO) list ./...))
 	$(GO) test -vet=off -count=1 -timeout 10m $(OUTSIDE)
 	cd test/acme && $(GO) test -vet=off -race -count=1 -timeout 10m ./...
 	@for module in $(filter-out test/acme,$(MODULES)); do (cd $$module && $(GO) test -vet=off -count=1 -timeout 10m ./...) || exit 1; done
