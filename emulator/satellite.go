@@ -62,10 +62,17 @@ func (s *Server) AddSatellite(satellite Satellite) (Domain, error) {
 	return d.public(), nil
 }
 
+// isDomainName reports whether a publishable key can hold the host of a domain's
+// Frontend API.
+func isDomainName(name string) bool {
+	_, err := instance.ParsePublishableKey(instance.PublishableKey("clerk."+name, true))
+	return err == nil
+}
+
 // satellite finds the satellite of that name, or makes one that is not yet among
 // the domains.
 func (s *Server) satellite(name string) (*domain, error) {
-	if _, err := instance.ParsePublishableKey(instance.PublishableKey("clerk."+name, true)); err != nil {
+	if !isDomainName(name) {
 		return nil, errors.New("is not a domain name")
 	}
 	d := s.domainByName(name)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,6 +175,11 @@ func Start(config Config) (*Server, error) {
 	var problems []error
 	if err := checkRoles(config.Roles); err != nil {
 		problems = append(problems, fmt.Errorf("emulator: %w", err))
+	}
+	for _, host := range config.TLSHosts {
+		if net.ParseIP(host) == nil && (host == "" || strings.Contains(host, ":") || !isDomainName(host)) {
+			problems = append(problems, fmt.Errorf("emulator: the TLS host %q: is neither a host name nor an IP address", host))
+		}
 	}
 	for _, proxyURL := range config.ProxyURLs {
 		problems = append(problems, s.RegisterProxyURL(proxyURL))

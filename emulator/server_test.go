@@ -3,6 +3,7 @@ package emulator
 import (
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -198,6 +199,14 @@ func TestTheCertificateIsForClerksOwnHosts(t *testing.T) {
 			continue
 		}
 		conn.Close()
+	}
+}
+
+func TestATLSHostThatIsNone(t *testing.T) {
+	for _, host := range []string{"", "https://clerk.test", "clerk.test:8443", "*.test", "two hosts"} {
+		if _, err := Start(Config{TLSHosts: []string{host}}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the TLS host %q: is neither a host name nor an IP address", host)) {
+			t.Errorf("%q: got %v", host, err)
+		}
 	}
 }
 
