@@ -29,7 +29,7 @@ demo: npm ## Sign in through the proxy, on http://localhost:8080, without an acc
 test: ## Run every test: lint, unit, conformance with Clerk's SDK, real ClerkJS in Chromium
 	@$(MAKE) --no-print-directory -j2 lint installed
 	$(GO) test -vet=off -race -count=1 -p 3 -timeout 10m $(filter-out $(OUTSIDE),$(shell $(GO) list ./...))
-	$(GO) test -vet=off -count=1 -p 3 -timeout 10m $(OUTSIDE)
+	$(GO) test -vet=off -count=1 -timeout 10m $(OUTSIDE)
 	cd test/acme && $(GO) test -vet=off -race -count=1 -timeout 10m ./...
 	@for module in $(filter-out test/acme,$(MODULES)); do (cd $$module && $(GO) test -vet=off -count=1 -timeout 10m ./...) || exit 1; done
 
