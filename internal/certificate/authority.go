@@ -106,7 +106,7 @@ func (a *authority) run(ctx context.Context, poll time.Duration) {
 	for _, host := range a.hosts {
 		keeping.Go(func() { a.keep(ctx, host) })
 	}
-	keeping.Go(func() { a.follow(ctx, poll) })
+	keeping.Go(func() { every(ctx, poll, func() { a.takeOver(ctx) }) })
 	keeping.Wait()
 }
 

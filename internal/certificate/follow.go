@@ -3,22 +3,7 @@ package certificate
 import (
 	"context"
 	"log/slog"
-	"time"
 )
-
-// follow takes over what others have had issued, until ctx is done.
-func (a *authority) follow(ctx context.Context, poll time.Duration) {
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			a.takeOver(ctx)
-		}
-	}
-}
 
 // takeOver loads what others that share the storage have had issued in place of
 // what is in force.

@@ -150,22 +150,23 @@ func (m *Manager) tellRun() {
 // server must answer already: an authority asks it who it is.
 func (m *Manager) Run(ctx context.Context) {
 	var watching sync.WaitGroup
-	watching.Go(func() { m.watch(ctx) })
+	watching.Go(func() { every(ctx, m.poll, m.refresh) })
 	for ctx.Err() == nil {
 		m.issue(ctx)
 	}
 	watching.Wait()
 }
 
-func (m *Manager) watch(ctx context.Context) {
-	ticker := time.NewTicker(m.poll)
+// every calls f at intervals, until ctx is done.
+func every(ctx context.Context, interval time.Duration, f func()) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			m.refresh()
+			f()
 		}
 	}
 }

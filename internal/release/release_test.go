@@ -2,11 +2,12 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/clerkproxy/clerkproxy/internal/release/releasetest"
 )
 
 func TestVersionOfASourceWithoutACheckout(t *testing.T) {
@@ -38,13 +39,13 @@ func TestVersionOfAChangedCheckout(t *testing.T) {
 	if err := os.WriteFile(file, []byte("one"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command(t, dir, "git", "init", "-q")
-	command(t, dir, "git", "add", "-A")
-	command(t, dir, "git", "commit", "-q", "-m", "One")
+	releasetest.Command(t, dir, "git", "init", "-q")
+	releasetest.Command(t, dir, "git", "add", "-A")
+	releasetest.Command(t, dir, "git", "commit", "-q", "-m", "One")
 	if v, err := versionOf(dir); err != nil || v.name != "" || len(v.revision) != 40 || v.String() != "devel-"+v.revision[:12] {
 		t.Errorf("without a tag: %+v, %v", v, err)
 	}
-	command(t, dir, "git", "tag", "v1.0.0")
+	releasetest.Command(t, dir, "git", "tag", "v1.0.0")
 	if err := os.WriteFile(file, []byte("two"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -69,17 +70,4 @@ func TestLinksOutOfTheArchiveLeadToTheRepository(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
 		}
 	}
-}
-
-func command(t *testing.T, dir, name string, args ...string) string {
-	t.Helper()
-	c := exec.Command(name, args...)
-	c.Dir = dir
-	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
-		"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@example.com")
-	said, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, said)
-	}
-	return strings.TrimSpace(string(said))
 }

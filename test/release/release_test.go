@@ -12,7 +12,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -20,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/clerkproxy/clerkproxy/internal/release/releasetest"
 )
 
 // A checkout, and an archive of the source in another directory, give the same
@@ -27,25 +28,25 @@ import (
 func TestArchivesAreReproducible(t *testing.T) {
 	checkout := filepath.Join(t.TempDir(), "checkout")
 	copyTree(t, "../..", checkout)
-	command(t, checkout, "git", "init", "-q")
-	command(t, checkout, "git", "add", "-A")
-	command(t, checkout, "git", "commit", "-q", "-m", "As it is")
-	command(t, checkout, "git", "tag", "v1.2.3")
-	revision := command(t, checkout, "git", "rev-parse", "HEAD")
+	releasetest.Command(t, checkout, "git", "init", "-q")
+	releasetest.Command(t, checkout, "git", "add", "-A")
+	releasetest.Command(t, checkout, "git", "commit", "-q", "-m", "As it is")
+	releasetest.Command(t, checkout, "git", "tag", "v1.2.3")
+	revision := releasetest.Command(t, checkout, "git", "rev-parse", "HEAD")
 
 	source := filepath.Join(t.TempDir(), "another", "source")
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	command(t, checkout, "git", "archive", "-o", filepath.Join(source, "source.tar"), "HEAD")
-	command(t, source, "tar", "-xf", "source.tar")
+	releasetest.Command(t, checkout, "git", "archive", "-o", filepath.Join(source, "source.tar"), "HEAD")
+	releasetest.Command(t, source, "tar", "-xf", "source.tar")
 
 	platform := runtime.GOOS + "/" + runtime.GOARCH
 	name := "clerk-proxy_v1.2.3_" + strings.ReplaceAll(platform, "/", "_")
 	var packed [2][]byte
 	for i, dir := range []string{checkout, source} {
 		out := t.TempDir()
-		command(t, dir, "go", "run", "./internal/release", "-out", out, "-platforms", platform)
+		releasetest.Command(t, dir, "go", "run", "./internal/release", "-out", out, "-platforms", platform)
 		var err error
 		if packed[i], err = os.ReadFile(filepath.Join(out, name+".tar.gz")); err != nil {
 			t.Fatal(err)
@@ -70,7 +71,7 @@ func TestArchivesAreReproducible(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("clerk-proxy v1.2.3 (revision %s) %s %s", revision[:12], runtime.Version(), platform)
-	if said := command(t, "", binary, "version"); said != want {
+	if said := releasetest.Command(t, "", binary, "version"); said != want {
 		t.Errorf("it says %q, not %q", said, want)
 	}
 	for _, dir := range []string{checkout, source, os.Getenv("HOME") + "/go"} {
@@ -145,19 +146,6 @@ func holds(files map[string][]byte, target string) bool {
 		}
 	}
 	return false
-}
-
-func command(t *testing.T, dir, name string, args ...string) string {
-	t.Helper()
-	c := exec.Command(name, args...)
-	c.Dir = dir
-	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
-		"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@example.com")
-	said, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, said)
-	}
-	return strings.TrimSpace(string(said))
 }
 
 // copyTree copies the source as it is now, committed or not.

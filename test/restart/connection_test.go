@@ -114,6 +114,18 @@ type http2 struct{ *http.ClientConn }
 func (c *http2) usable() bool { return c.Available() > 0 }
 
 func (c *http2) ask(v visit) (*http.Response, string, error) {
+	resp, body, err := askOver(c, v)
+	switch {
+	case err == nil && resp.ProtoMajor != 2:
+		err = fmt.Errorf("it is %s", resp.Proto)
+	case resp == nil && strings.Contains(err.Error(), "client conn not usable"):
+		err = errUnused
+	}
+	return resp, body, err
+}
+
+// askOver asks over a connection whose requests have a context.
+func askOver(c http.RoundTripper, v visit) (*http.Response, string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, "GET", "https://"+v.host+v.path, nil)
@@ -121,13 +133,7 @@ func (c *http2) ask(v visit) (*http.Response, string, error) {
 		return nil, "", err
 	}
 	resp, err := c.RoundTrip(r)
-	if err == nil && resp.ProtoMajor != 2 {
-		err = fmt.Errorf("it is %s", resp.Proto)
-	}
 	if err != nil {
-		if strings.Contains(err.Error(), "client conn not usable") {
-			err = errUnused
-		}
 		return nil, "", err
 	}
 	defer resp.Body.Close()
@@ -145,22 +151,13 @@ func (c *http3) Close() error {
 }
 
 func (c *http3) ask(v visit) (*http.Response, string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, "GET", "https://"+v.host+v.path, nil)
-	if err != nil {
-		return nil, "", err
-	}
-	resp, err := c.RoundTrip(r)
-	if err != nil {
+	resp, body, err := askOver(c, v)
+	if resp == nil {
 		// It was told to ask no more, before or after it asked, RFC 9114 §5.2.
 		refused, ok := errors.AsType[*h3.Error](err)
 		if ok && refused.ErrorCode == h3.ErrCodeRequestRejected || strings.Contains(err.Error(), "graceful shutdown") {
 			err = errUnused
 		}
-		return nil, "", err
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return resp, string(body), err
+	return resp, body, err
 }
